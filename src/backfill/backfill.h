@@ -1,0 +1,23 @@
+/*
+ * backfill.h
+ *		The chunk runner: gives existing rows the new version's value, a batch of pages per transaction.
+ */
+#ifndef MIG_BACKFILL_H
+#define MIG_BACKFILL_H
+
+#include "postgres.h"
+#include "store/state.h"
+
+typedef enum UnitResult
+{
+	UNIT_DONE,					/* did some work: commit and call again */
+	UNIT_WAIT,					/* all that is left is locked by somebody else, or for later */
+	UNIT_END					/* nothing is left */
+} UnitResult;
+
+/* Run one batch inside the current transaction; the range it works on stays claimed by this session between calls. */
+extern UnitResult backfill_unit(const Migration *mig, const Step *step);
+extern void backfill_release(void);		/* give up the claimed range, if any */
+extern int	backfill_claimable(const Migration *mig, const Step *step);	/* ranges another worker could take */
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * compat.h
+ *		The only place where PG_VERSION_NUM is looked at. Wrappers take the newest signature.
+ */
+#ifndef MIG_COMPAT_H
+#define MIG_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "mig_control needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#include "nodes/parsenodes.h"
+#include "nodes/params.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+
+/* 16 replaced the per-kind ownership and privilege checks by generic ones */
+#if PG_VERSION_NUM < 160000
+#define mig_relation_ownercheck(relid, roleid)	pg_class_ownercheck(relid, roleid)
+#define mig_namespace_aclcheck(nspid, roleid, mode)	pg_namespace_aclcheck(nspid, roleid, mode)
+#define mig_database_aclcheck(dbid, roleid, mode)	pg_database_aclcheck(dbid, roleid, mode)
+#else
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
+#define mig_relation_ownercheck(relid, roleid)	object_ownercheck(RelationRelationId, relid, roleid)
+#define mig_namespace_aclcheck(nspid, roleid, mode)	object_aclcheck(NamespaceRelationId, nspid, roleid, mode)
+#define mig_database_aclcheck(dbid, roleid, mode)	object_aclcheck(DatabaseRelationId, dbid, roleid, mode)
+#endif
+
+#endif

@@ -1,0 +1,23 @@
+/*
+ * settings.h
+ *		The extension's GUCs. settings_define() is called once, from _PG_init.
+ */
+#ifndef MIG_SETTINGS_H
+#define MIG_SETTINGS_H
+
+#include "postgres.h"
+
+extern bool mig_guard;			/* refuse hand-made DDL on a migrating table */
+extern bool mig_worker;			/* may the launcher start workers? */
+extern int	mig_max_workers;	/* backfill workers per migration */
+extern int	mig_lock_timeout;	/* ms: the budget of one attempt over all its locks */
+extern int	mig_lock_retries;
+extern int	mig_batch_pages;	/* pages per backfill transaction */
+extern int	mig_lanes;			/* most lanes per page */
+extern int	mig_range_pages;	/* pages per range: the lane loop's extent */
+extern int	mig_naptime;		/* ms between looks when there is nothing to do */
+extern char *mig_stop_before;	/* test setting: step number that a driver stops before; "" = none */
+
+extern void settings_define(void);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * sql.h
+ *		SQL through SPI, with parameters; results as text rows in the caller's memory context.
+ *
+ * Each call connects to SPI and finishes by itself, so callers hold no SPI state and results outlive the call.
+ * The statements run as the current user unless the caller is between admin_begin() and admin_end().
+ */
+#ifndef MIG_SQL_H
+#define MIG_SQL_H
+
+#include "postgres.h"
+
+typedef struct SqlParam
+{
+	Oid			type;
+	Datum		value;
+	bool		isnull;
+} SqlParam;
+
+/* parameters; a NULL pointer is an SQL NULL */
+extern SqlParam P_text(const char *s);
+extern SqlParam P_jsonb(const char *json);	/* parsed with jsonb_in */
+extern SqlParam P_int8(int64 v);
+extern SqlParam P_int4(int32 v);
+extern SqlParam P_bool(bool v);
+extern SqlParam P_oid(Oid v);
+extern SqlParam P_time(int64 timestamptz);
+
+/* A result: v[row][column], each a C string or NULL for an SQL NULL */
+typedef struct SqlRows
+{
+	uint64		n;
+	char	 ***v;
+} SqlRows;
+
+extern uint64 sql_exec_params(const char *sql, int nparams, const SqlParam *params);
+extern SqlRows *sql_query_params(const char *sql, int nparams, const SqlParam *params);
+extern char *sql_text_params(const char *sql, int nparams, const SqlParam *params);
+
+#define SQL_PARAMS(...) (int) lengthof(((SqlParam[]) {__VA_ARGS__})), (SqlParam[]) {__VA_ARGS__}
+
+/* Run a statement; returns the number of rows processed. */
+#define sql_exec(sql)			sql_exec_params(sql, 0, NULL)
+#define sql_execp(sql, ...)		sql_exec_params(sql, SQL_PARAMS(__VA_ARGS__))
+/* Run a query; all its rows as text. */
+#define sql_query(sql)			sql_query_params(sql, 0, NULL)
+#define sql_queryp(sql, ...)	sql_query_params(sql, SQL_PARAMS(__VA_ARGS__))
+/* The first column of the first row, or NULL (no row or SQL NULL). */
+#define sql_text(sql)			sql_text_params(sql, 0, NULL)
+#define sql_textp(sql, ...)		sql_text_params(sql, SQL_PARAMS(__VA_ARGS__))
+
+/*
+ * Who runs it. admin_begin() switches to the bootstrap superuser with search_path = pg_catalog, pg_temp: for our own tables and
+ * for catalog facts. owner_begin() switches to a role, in a security-restricted operation when it runs the user's
+ * expressions. Both nest, and an error restores everything at (sub)transaction abort; end must be called on success.
+ */
+typedef struct Identity
+{
+	Oid			userid;
+	int			sec_context;
+	int			guc_level;
+} Identity;
+
+extern void admin_begin(Identity *saved);
+extern void owner_begin(Identity *saved, Oid role, bool restricted);
+extern void identity_end(const Identity *saved);
+
+/* "schema"."name", quoted where needed; palloc'd */
+extern char *sql_qualified(const char *schema, const char *name);
+extern char *sql_relation_name(Oid relid);	/* qualified; NULL when it is gone */
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * task.h
+ *		Progress of backfill and verification: the rows of mig.task, mig.range and mig.bad_row.
+ *
+ * A task is what one STEP_BACKFILL or STEP_VALIDATE has to do on one table; its ranges are block ranges. Cursor and rows are
+ * written in one transaction, so a crash neither skips nor repeats an effect.
+ */
+#ifndef MIG_TASK_H
+#define MIG_TASK_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+
+typedef struct Task
+{
+	int64		migration_id;
+	int			step_no;
+	Oid			relid;
+	Oid			relfilenode;	/* when the ranges were made; another one: make them again */
+	int64		blocks;			/* number of blocks there were */
+	int			lanes;
+	int64		rows_total;		/* estimate */
+	int64		rows_done;
+	int64		divergent;		/* verification: rows that break their rule */
+	int64		missing;		/* verification: rows with an untouched pair */
+} Task;
+
+typedef enum RangeState
+{
+	RANGE_OPEN,					/* lanes not at their end */
+	RANGE_LATER,				/* some rows were locked: visit again after not_before */
+	RANGE_DONE
+} RangeState;
+
+typedef struct Range
+{
+	int64		id;
+	int64		first_block;
+	int64		end_block;		/* exclusive */
+	int			lane;
+	int64		next_block;
+	RangeState	state;
+} Range;
+
+extern Task *task_get(int64 migration_id, int step_no);	/* NULL: none yet */
+extern void task_create(const Task *task, int64 range_pages);	/* replaces a former one and its ranges */
+extern List *task_ranges(int64 migration_id, int step_no, RangeState state);	/* Range *, those whose not_before has passed */
+extern int64 task_ranges_left(int64 migration_id, int step_no);
+extern void range_advance(const Range *range, int64 rows);	/* store lane, next_block, state; add rows to its task */
+extern void range_postpone(const Range *range, int ms);	/* RANGE_LATER, not before now + ms */
+extern void task_counts(int64 migration_id, int step_no, int64 divergent, int64 missing);	/* add to the task's counts */
+extern void bad_row_add(int64 migration_id, Oid relid, const char *column, const char *key, const char *kind, const char *error);
+extern int64 bad_rows_count(int64 migration_id, Oid relid, const char *kind);
+extern void bad_rows_clear(int64 migration_id, Oid relid, const char *kind);
+
+#endif

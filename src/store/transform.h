@@ -1,0 +1,76 @@
+/*
+ * transform.h
+ *		What the sync trigger of a table does: its pairs, and their up/down compiled. Cached per relation.
+ *
+ * The trigger's own arguments are the single record of the mapping (they are versioned with the table, and every session sees them
+ * at once through the relation cache, whatever its snapshot). Arguments, all text:
+ *	 [0] "first" or "last": which of the two sync triggers it is (see sync/trigger.c)
+ *	 [1] name of the state column
+ *	 [2] a text[] literal "{name=value,…}": the settings non-immutable expressions run under (as pg_proc.proconfig)
+ *	 then 4 for each pair, in the order of their state bits:
+ *	 [3+4i] old column ("" if none)   [4+4i] new column ("" if none)   [5+4i] up ("" if none)   [6+4i] down ("" if none)
+ * up and down are SQL expressions over the table's physical columns, already fully qualified and coerced (compile/expr.c made them);
+ * columns stand unqualified, or qualified by the alias TRANSFORM_ALIAS.
+ *
+ * State: 2 bits per pair, pair i at bits 2i and 2i+1; NULL counts as 0.
+ */
+#ifndef MIG_TRANSFORM_H
+#define MIG_TRANSFORM_H
+
+#include "postgres.h"
+#include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
+#include "utils/rel.h"
+
+#define TRANSFORM_ALIAS		"t"
+#define STATE_COLUMN		"_mig_state"
+#define STATE_ORIGIN_NEW	(-1)	/* the inner view's default: an INSERT through the new version */
+
+typedef enum PairState
+{
+	PAIR_UNTOUCHED = 0,
+	PAIR_BACKFILLED = 1,
+	PAIR_OLD = 2,				/* last written through the old version */
+	PAIR_NEW = 3
+} PairState;
+
+typedef struct Expression Expression;	/* opaque: compiled up or down */
+
+typedef struct Pair
+{
+	AttrNumber	old_att;		/* 0: none */
+	AttrNumber	new_att;		/* 0: none */
+	const char *up_sql;			/* NULL: none */
+	const char *down_sql;
+	Expression *up;
+	Expression *down;
+	Bitmapset  *up_inputs;		/* attribute numbers that up reads */
+	Bitmapset  *down_inputs;
+	bool		up_verifiable;	/* neither volatile nor reading tables */
+	bool		down_verifiable;
+} Pair;
+
+typedef struct Transform
+{
+	Oid			relid;
+	AttrNumber	state_att;
+	int			npairs;
+	Pair	   *pairs;
+} Transform;
+
+extern bool relation_has_sync(Relation rel);	/* is there a sync trigger? */
+
+/* The table's transform, compiled; valid until the next call that may process invalidations. 55000 if it has no sync trigger. */
+extern Transform *transform_get(Relation rel);
+
+/*
+ * Evaluate an expression over a row (its physical columns). The result lies in the caller's memory context. transform_eval raises what the expression
+ * raises; transform_try returns false on a data error instead, with the message in *error.
+ */
+extern Datum transform_eval(Expression *expr, TupleTableSlot *row, bool *isnull);
+extern bool transform_try(Expression *expr, TupleTableSlot *row, Datum *value, bool *isnull, char **error);
+
+/* SQL over alias `t`: true for rows with an untouched pair that should have a new value; NULL if the table has no such pair. */
+extern char *transform_unfilled_sql(const Transform *transform);
+
+#endif
