@@ -83,6 +83,8 @@ typedef struct Step
 } Step;
 
 extern const char *step_phase_name(StepPhase phase);
+extern const char *step_kind_name(StepKind kind);
+extern const char *step_lock_name(LOCKMODE mode);	/* "ACCESS EXCLUSIVE"; NULL for NoLock */
 
 /* Migrations */
 extern Migration *migration_by_id(int64 id);	/* NULL if none */
@@ -98,6 +100,7 @@ extern void migration_set_options(int64 id, const char *options);
 /* Steps */
 extern List *steps_of(int64 migration_id);	/* Step *, in order */
 extern Step *step_next(int64 migration_id);	/* the first that is not done; NULL at the end */
+extern List *steps_of_group(int64 migration_id, int group);
 extern void step_done(int64 migration_id, int no, bool done);
 
 /* One line of the audit log; detail is JSON text or NULL. */

@@ -1,0 +1,199 @@
+/*
+ * sql.c
+ *		SQL through SPI with parameters and text results, and the identities it runs under.
+ *
+ * Owns no state. Each call has an SPI connection of its own; results are copied out before it ends.
+ */
+#include "base/compat.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "base/sql.h"
+
+/* Make a parameter; the value of a NULL is never looked at. */
+static SqlParam
+make_param(Oid type, Datum value, bool isnull)
+{
+	SqlParam	p = {type, value, isnull};
+
+	return p;
+}
+
+SqlParam
+P_text(const char *s)
+{
+	return make_param(TEXTOID, s ? CStringGetTextDatum(s) : (Datum) 0, s == NULL);
+}
+
+SqlParam
+P_jsonb(const char *json)
+{
+	return make_param(JSONBOID,
+					  json ? DirectFunctionCall1(jsonb_in, CStringGetDatum(json)) : (Datum) 0,
+					  json == NULL);
+}
+
+SqlParam
+P_int8(int64 v)
+{
+	return make_param(INT8OID, Int64GetDatum(v), false);
+}
+
+SqlParam
+P_int4(int32 v)
+{
+	return make_param(INT4OID, Int32GetDatum(v), false);
+}
+
+SqlParam
+P_bool(bool v)
+{
+	return make_param(BOOLOID, BoolGetDatum(v), false);
+}
+
+SqlParam
+P_oid(Oid v)
+{
+	return make_param(OIDOID, ObjectIdGetDatum(v), false);
+}
+
+SqlParam
+P_time(int64 timestamptz)
+{
+	return make_param(TIMESTAMPTZOID, TimestampTzGetDatum(timestamptz), false);
+}
+
+/* Run a statement with parameters inside an SPI connection; raises what it raises. */
+static void
+execute(const char *sql, int nparams, const SqlParam *params)
+{
+	Oid		   *types = palloc(sizeof(Oid) * Max(nparams, 1));
+	Datum	   *values = palloc(sizeof(Datum) * Max(nparams, 1));
+	char	   *nulls = palloc(Max(nparams, 1));
+	int			rc;
+
+	for (int i = 0; i < nparams; i++)
+	{
+		types[i] = params[i].type;
+		values[i] = params[i].value;
+		nulls[i] = params[i].isnull ? 'n' : ' ';
+	}
+	rc = SPI_execute_with_args(sql, nparams, types, values, nulls, false, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(rc));
+}
+
+/* Run a statement; returns the number of rows it processed. */
+uint64
+sql_exec_params(const char *sql, int nparams, const SqlParam *params)
+{
+	uint64		processed;
+
+	SPI_connect();
+	execute(sql, nparams, params);
+	processed = SPI_processed;
+	SPI_finish();
+	return processed;
+}
+
+/* Run a query; all its rows as text, in the caller's memory context. */
+SqlRows *
+sql_query_params(const char *sql, int nparams, const SqlParam *params)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext spi;
+	SqlRows    *rows;
+
+	SPI_connect();
+	execute(sql, nparams, params);
+	spi = MemoryContextSwitchTo(caller);
+	rows = palloc0(sizeof(SqlRows));
+	if (SPI_tuptable != NULL)
+	{
+		int			natts = SPI_tuptable->tupdesc->natts;
+
+		rows->n = SPI_processed;
+		rows->v = palloc(sizeof(char **) * Max(rows->n, 1));
+		for (uint64 r = 0; r < rows->n; r++)
+		{
+			rows->v[r] = palloc(sizeof(char *) * Max(natts, 1));
+			for (int c = 0; c < natts; c++)
+				rows->v[r][c] = SPI_getvalue(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, c + 1);
+		}
+	}
+	MemoryContextSwitchTo(spi);
+	SPI_finish();
+	return rows;
+}
+
+/* The first column of the first row as text, or NULL. */
+char *
+sql_text_params(const char *sql, int nparams, const SqlParam *params)
+{
+	SqlRows    *rows = sql_query_params(sql, nparams, params);
+
+	return rows->n > 0 ? rows->v[0][0] : NULL;
+}
+
+/* Remember who we are, and open a GUC level for what the new identity sets. */
+static void
+identity_save(Identity *saved)
+{
+	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
+	saved->guc_level = NewGUCNestLevel();
+}
+
+/*
+ * Become the bootstrap superuser, with a search_path nobody can put objects into: a caller's own could shadow pg_catalog.
+ */
+void
+admin_begin(Identity *saved)
+{
+	identity_save(saved);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Become `role`; restricted when expressions of the user's are about to run. */
+void
+owner_begin(Identity *saved, Oid role, bool restricted)
+{
+	identity_save(saved);
+	SetUserIdAndSecContext(role, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
+}
+
+/* Be again who we were before the matching begin. */
+void
+identity_end(const Identity *saved)
+{
+	AtEOXact_GUC(false, saved->guc_level);
+	SetUserIdAndSecContext(saved->userid, saved->sec_context);
+}
+
+/* "schema"."name", quoted where needed. */
+char *
+sql_qualified(const char *schema, const char *name)
+{
+	return quote_qualified_identifier(schema, name);
+}
+
+/* Qualified name of a relation, NULL when it is gone. */
+char *
+sql_relation_name(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+	char	   *schema = name ? get_namespace_name(get_rel_namespace(relid)) : NULL;
+
+	return schema ? quote_qualified_identifier(schema, name) : NULL;
+}
