@@ -43,7 +43,7 @@ make_scratch() {
 	trap 'exit 143' TERM HUP
 }
 
-# At exit: stop what was started (background jobs of this shell, clusters under SCRATCH), then remove SCRATCH or say where it is.
+# At exit: stop what was started (background jobs of this shell, clusters under SCRATCH), then remove SCRATCH (KEEP_SCRATCH: don't).
 scratch_exit() {
 	local status=$? job pid
 	trap - EXIT
@@ -53,7 +53,7 @@ scratch_exit() {
 		[ -f "$pid" ] && as_user "$PGBIN/pg_ctl" -s -D "${pid%/*}" -m immediate stop >/dev/null 2>&1
 	done
 	wait 2>/dev/null
-	if [ -n "$KEEP_SCRATCH" ]; then say "kept: $SCRATCH"; else rm -rf -- "$SCRATCH"; fi
+	[ -n "$KEEP_SCRATCH" ] || rm -rf -- "$SCRATCH"
 	exit $status
 }
 
