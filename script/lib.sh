@@ -11,7 +11,7 @@ PGVER=15
 unset PGHOST PGPORT PGUSER PGDATABASE PGPASSWORD PGOPTIONS PGSERVICE PGDATA PGAPPNAME LC_ALL
 export LC_MESSAGES=C PGCONNECT_TIMEOUT=10
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 # Print the pg_config to build with: $PG_CONFIG, the packaged one, or the one on PATH.
