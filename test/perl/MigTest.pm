@@ -201,7 +201,7 @@ sub clients_end
 sub client_errors
 {
 	my ($clients) = @_;
-	my $cut = qr/server closed the connection|terminating connection|connection to server|the database system is|no connection to the server|Run was aborted|could not (?:create|receive|send|connect)/;
+	my $cut = qr/server closed the connection|terminating connection|connection to server|the database system is|no connection to the server|Run was aborted|the backend died|could not (?:create|receive|send|connect)/;
 	return grep { /error|ERROR:|FATAL:|PANIC:/ && !/$cut/ } split(/^/, PostgreSQL::Test::Utils::slurp_file("$clients->{dir}/err"));
 }
 
