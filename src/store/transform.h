@@ -24,6 +24,8 @@
 #include "utils/rel.h"
 
 #define TRANSFORM_ALIAS		"t"
+#define FIRST_TRIGGER		"\"!mig_sync\""	/* quoted; sorts before any other trigger … */
+#define LAST_TRIGGER		"\"~mig_sync\""	/* … and after */
 #define STATE_COLUMN		"_mig_state"
 #define STATE_ORIGIN_NEW	(-1)	/* the inner view's default: an INSERT through the new version */
 
