@@ -87,7 +87,7 @@ build_install() {
 		if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
 			git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' f; do [ ! -e "$f" ] || printf '%s\0' "$f"; done
 		else
-			find . -type f -not -name '*.o' -not -name '*.so' -print0
+			find . -name .git -prune -o -type f -not -name '*.o' -not -name '*.so' -print0
 		fi
 	} | tar --null -T - -cf -) | tar -C "$SCRATCH/src" -xf -
 	[ "$(id -u)" != 0 ] || chown -R "$RUN_USER" "$SCRATCH/src" "$SCRATCH/pg"
