@@ -21,6 +21,7 @@
 
 #include "base/sql.h"
 #include "compile/shape.h"
+#include "store/transform.h"
 
 /* Error position of an operation in a DDL definition; the definition text is set as the query by whoever runs it. */
 static int
@@ -513,22 +514,27 @@ shape_apply(Table *t, const Operation *op)
 	}
 }
 
-/* Name the hidden physical columns and give them the numbers they will have. */
+/* Name the hidden physical columns of one kind and give them the numbers they will have. */
 static void
-name_hidden_columns(Table *t)
+name_hidden(Table *t, bool aligned)
 {
-	int			n = 0;
 	ListCell   *lc;
 
 	foreach(lc, t->columns)
 	{
 		Column	   *c = lfirst(lc);
+		int16		len;
+		bool		byval;
+		char		align;
 
 		if (!c->second || c->dropped)
 			continue;
-		c->hidden = psprintf("_mig_c%d", ++n);
-		t->physical = lappend(t->physical, c->hidden);
-		c->hidden_att = list_length(t->physical);
+		get_typlenbyvalalign(c->type, &len, &byval, &align);
+		if ((len > 0 && align == TYPALIGN_DOUBLE) != aligned)
+			continue;
+		t->hidden = lappend(t->hidden, c);
+		c->hidden = psprintf("_mig_c%d", list_length(t->hidden));
+		c->hidden_att = t->natts + (shape_has_pairs(t) ? 1 : 0) + list_length(t->hidden);
 		if (c->hidden_att > MaxHeapAttributeNumber - 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_TOO_MANY_COLUMNS),
@@ -536,6 +542,23 @@ name_hidden_columns(Table *t)
 					 errdetail("A table has %d in its life, dropped columns included; this one has used %d.",
 							   MaxHeapAttributeNumber, t->natts)));
 	}
+}
+
+/*
+ * Name all hidden columns. The state column comes first and 8-byte columns next, so that their alignment hides it; the table's own names
+ * are extended by the hidden ones in the order in which they are added.
+ */
+static void
+name_hidden_columns(Table *t)
+{
+	ListCell   *lc;
+
+	name_hidden(t, true);
+	name_hidden(t, false);
+	if (shape_has_pairs(t))
+		t->physical = lappend(t->physical, STATE_COLUMN);
+	foreach(lc, t->hidden)
+		t->physical = lappend(t->physical, ((Column *) lfirst(lc))->hidden);
 }
 
 /* Where the backward pass stands: each column's value over the new shape. */
