@@ -18,11 +18,14 @@
 #define MIG_TRANSFORM_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
 #include "executor/tuptable.h"
 #include "nodes/bitmapset.h"
 #include "utils/rel.h"
 
 #define TRANSFORM_ALIAS		"t"
+#define FIRST_TRIGGER		"\"!mig_sync\""	/* quoted; sorts before any other trigger … */
+#define LAST_TRIGGER		"\"~mig_sync\""	/* … and after */
 #define STATE_COLUMN		"_mig_state"
 #define STATE_ORIGIN_NEW	(-1)	/* the inner view's default: an INSERT through the new version */
 
@@ -56,16 +59,24 @@ typedef struct Transform
 	AttrNumber	state_att;
 	int			npairs;
 	Pair	   *pairs;
+	/* for the trigger */
+	TupleDesc	desc;			/* the table's columns; not reference-counted */
+	uint64		fillable;		/* low state bit of each pair that a write fills when it is untouched */
+	AttrNumber *watched;		/* columns that are part of a pair or read by an up or down */
+	int			nwatched;
+	TimestampTz logged_in;		/* start of the transaction that last logged a failing up */
 } Transform;
+
+#define TRANSFORM_MAX_PAIRS	31	/* two bits each in a bigint */
 
 extern bool relation_has_sync(Relation rel);	/* is there a sync trigger? */
 
-/* The table's transform, compiled; valid until the next call that may process invalidations. 55000 if it has no sync trigger. */
+/* The table's transform, compiled; stays readable to the end of the transaction. 55000 if it has no sync trigger. */
 extern Transform *transform_get(Relation rel);
 
 /*
- * Evaluate an expression over a row (its physical columns). The result lies in the caller's memory context. transform_eval raises what the expression
- * raises; transform_try returns false on a data error instead, with the message in *error.
+ * Evaluate an expression over a row (its physical columns). The result lies in the caller's memory context, or in the row. transform_eval raises what the
+ * expression raises (also why it did not compile, if it did not); transform_try returns false on a data error instead, with the message in *error.
  */
 extern Datum transform_eval(Expression *expr, TupleTableSlot *row, bool *isnull);
 extern bool transform_try(Expression *expr, TupleTableSlot *row, Datum *value, bool *isnull, char **error);

@@ -1,0 +1,285 @@
+/*
+ * contract.c
+ *		The end of a migration: fence, swap, old versions closed.
+ *
+ * Owns no state. The swap leaves the table as the plain ALTER TABLE would have made it: same names, same definitions, other column order.
+ */
+#include "base/compat.h"
+
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "base/sql.h"
+#include "compile/contract.h"
+#include "compile/index.h"
+#include "compile/view.h"
+#include "store/transform.h"
+
+char *
+fence_sql(const Table *t, const Rule *r)
+{
+	return psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s)%s NOT VALID", sql_qualified(t->schema, t->name), r->hidden, r->sql,
+					r->no_inherit ? " NO INHERIT" : "");
+}
+
+char *
+column_options_sql(const Table *t, const Column *c)
+{
+	bool		same_type = c->type == c->old_type;
+	SqlRows    *rows;
+	char	  **v;
+	StringInfoData buf;
+	const char *name = quote_identifier(c->hidden);
+
+	if (c->att == 0)
+		return "";
+	rows = sql_queryp("SELECT CASE WHEN a.attstattarget >= 0 THEN a.attstattarget END,"
+					  " CASE WHEN a.attstorage <> y.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'"
+					  "  WHEN 'x' THEN 'EXTENDED' ELSE 'MAIN' END END,"
+					  " CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,"
+					  " (SELECT string_agg(format('%I = %L', split_part(u, '=', 1), substr(u, strpos(u, '=') + 1)), ', ') FROM unnest(a.attoptions) u"
+					  "  WHERE u ~ '^n_distinct')"
+					  " FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum = $2",
+					  P_oid(t->relid), P_int4(c->att));
+	v = rows->v[0];
+	initStringInfo(&buf);
+	if (v[0])
+		appendStringInfo(&buf, " ALTER COLUMN %s SET STATISTICS %s,", name, v[0]);
+	if (v[1] && same_type)
+		appendStringInfo(&buf, " ALTER COLUMN %s SET STORAGE %s,", name, v[1]);
+	if (v[2] && same_type)
+		appendStringInfo(&buf, " ALTER COLUMN %s SET COMPRESSION %s,", name, v[2]);
+	if (v[3])
+		appendStringInfo(&buf, " ALTER COLUMN %s SET (%s),", name, v[3]);
+	return buf.data;
+}
+
+char *
+column_grants_sql(const Table *t, const Column *c)
+{
+	SqlRows    *rows = sql_queryp("SELECT x.privilege_type, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, x.is_grantable"
+								  " FROM pg_attribute a, aclexplode(a.attacl) x WHERE a.attrelid = $1 AND a.attnum = $2 ORDER BY 2, 1",
+								  P_oid(t->relid), P_int4(c->att));
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (uint64 r = 0; r < rows->n; r++)
+		appendStringInfo(&buf, "GRANT %s (%s) ON %s TO %s%s;\n", rows->v[r][0], quote_identifier(c->name),
+						 sql_qualified(t->schema, t->name), rows->v[r][1], rows->v[r][2][0] == 't' ? " WITH GRANT OPTION" : "");
+	return buf.data;
+}
+
+/* Drop what the migration put there, the old columns and what was to be dropped. */
+static void
+drop_old(StringInfo buf, const Table *t)
+{
+	const char *table = sql_qualified(t->schema, t->name);
+	StringInfoData drops;
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+
+		if (k->dropped)
+			appendStringInfo(buf, "ALTER TABLE %s DROP CONSTRAINT %s;\n", table, quote_identifier(k->name));
+	}
+	initStringInfo(&drops);
+	if (shape_has_pairs(t))
+		appendStringInfoString(&drops, ", DROP COLUMN " STATE_COLUMN);
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att != 0 && c->second && !c->dropped && c->serial)
+			appendStringInfo(buf, "ALTER SEQUENCE %s OWNED BY %s.%s;\n", c->serial, table, quote_identifier(c->hidden));
+		if (c->att != 0 && (c->second || c->dropped))
+			appendStringInfo(&drops, ", DROP COLUMN %s", quote_identifier(c->old_name));
+	}
+	if (drops.len)
+		appendStringInfo(buf, "ALTER TABLE %s%s;\n", table, drops.data + 1);
+}
+
+static void
+rename_column(StringInfo buf, const Table *t, const char *from, const char *to)
+{
+	appendStringInfo(buf, "ALTER TABLE %s RENAME COLUMN %s TO %s;\n", sql_qualified(t->schema, t->name),
+					 quote_identifier(from), quote_identifier(to));
+}
+
+/* Is a name still that of a kept column that is itself renamed? */
+static bool
+name_in_the_way(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att != 0 && !c->second && !c->dropped && strcmp(c->old_name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Give every column its name: kept ones first (by way of another name where two swap theirs), then the hidden ones. */
+static void
+rename_columns(StringInfo buf, const Table *t)
+{
+	ListCell   *lc;
+	int			n = 0;
+	List	   *later = NIL;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att == 0 || c->second || c->dropped || strcmp(c->old_name, c->name) == 0)
+			continue;
+		if (name_in_the_way(t, c->name))
+		{
+			char	   *temporary = psprintf("_mig_r%d", ++n);
+
+			rename_column(buf, t, c->old_name, temporary);
+			later = lappend(later, list_make2(temporary, c->name));
+		}
+		else
+			later = lappend(later, list_make2(c->old_name, c->name));
+	}
+	foreach(lc, later)
+		rename_column(buf, t, linitial((List *) lfirst(lc)), lsecond((List *) lfirst(lc)));
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->second && !c->dropped)
+			rename_column(buf, t, c->hidden, c->name);
+	}
+}
+
+/* NOT NULL, defaults, comments and grants of the columns, by their new names. */
+static void
+finish_columns(StringInfo buf, const Table *t)
+{
+	const char *table = sql_qualified(t->schema, t->name);
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+		const char *name = quote_identifier(c->name);
+
+		if (c->dropped)
+			continue;
+		if (c->att != 0 && !c->second && c->old_not_null && !c->not_null)
+			appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL;\n", table, name);
+		if (!c->fast_default && (c->default_changed || c->second))
+		{
+			if (c->default_sql)
+				appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s;\n", table, name, c->default_sql);
+			else if (!c->second)
+				appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT;\n", table, name);
+		}
+		if (c->comment_changed || (c->second && c->comment))
+			appendStringInfo(buf, "COMMENT ON COLUMN %s.%s IS %s;\n", table, name, c->comment ? quote_literal_cstr(c->comment) : "NULL");
+		if (c->att != 0 && c->second)
+			appendStringInfoString(buf, column_grants_sql(t, c));
+	}
+}
+
+/* The rules become what the definition asked for: NOT NULLs (proven by the validated CHECK, so nothing is read) and named CHECKs. */
+static void
+finish_rules(StringInfo buf, const Table *t)
+{
+	const char *table = sql_qualified(t->schema, t->name);
+	ListCell   *lc;
+
+	foreach(lc, t->rules)
+	{
+		Rule	   *r = lfirst(lc);
+
+		if (r->column)
+			appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;\nALTER TABLE %s DROP CONSTRAINT %s;\n",
+							 table, quote_identifier(r->column->name), table, r->hidden);
+		else
+			appendStringInfo(buf, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n", table, r->hidden, quote_identifier(r->name));
+		if (r->comment)
+			appendStringInfo(buf, "COMMENT ON CONSTRAINT %s ON %s IS %s;\n", quote_identifier(r->name), table, quote_literal_cstr(r->comment));
+	}
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+
+		if (k->new_name && !k->dropped && !bms_overlap(k->columns, shape_dropped_atts(t)) &&
+			!bms_overlap(k->columns, shape_changed_atts(t)))
+			appendStringInfo(buf, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n", table, quote_identifier(k->name), quote_identifier(k->new_name));
+	}
+}
+
+/* Indexes and foreign keys take their originals' names. */
+static void
+finish_copies(StringInfo buf, const Table *t, List *indexes, List *foreign_keys)
+{
+	const char *table = sql_qualified(t->schema, t->name);
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+		appendStringInfoString(buf, ((IndexCopy *) lfirst(lc))->finish_sql);
+	foreach(lc, foreign_keys)
+	{
+		ForeignKeyCopy *f = lfirst(lc);
+
+		appendStringInfo(buf, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n", table, f->hidden, quote_identifier(f->name));
+		if (f->comment)
+			appendStringInfo(buf, "COMMENT ON CONSTRAINT %s ON %s IS %s;\n", quote_identifier(f->name), table, quote_literal_cstr(f->comment));
+	}
+}
+
+char *
+swap_sql(const MigPlan *p, const Table *t, bool has_inner, List *indexes, List *foreign_keys)
+{
+	const char *table = sql_qualified(t->schema, t->name);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, view_direct_sql(p->version_schema, t, false));
+	if (has_inner)
+		appendStringInfo(&buf, "DROP VIEW %s;\n", sql_qualified(p->inner_schema, t->new_name));
+	if (shape_has_pairs(t))
+		appendStringInfo(&buf, "DROP TRIGGER IF EXISTS " FIRST_TRIGGER " ON %s;\nDROP TRIGGER " LAST_TRIGGER " ON %s;\n", table, table);
+	drop_old(&buf, t);
+	rename_columns(&buf, t);
+	finish_rules(&buf, t);
+	finish_columns(&buf, t);
+	finish_copies(&buf, t, indexes, foreign_keys);
+	if (strcmp(t->name, t->new_name) != 0)
+		appendStringInfo(&buf, "ALTER TABLE %s RENAME TO %s;\n", table, quote_identifier(t->new_name));
+	if (t->comment_changed)
+		appendStringInfo(&buf, "COMMENT ON TABLE %s IS %s;\n", sql_qualified(t->schema, t->new_name),
+						 t->comment ? quote_literal_cstr(t->comment) : "NULL");
+	return buf.data;
+}
+
+List *
+close_old_versions(const MigPlan *p)
+{
+	const char *hint = psprintf("Use schema \"%s\".", p->version_schema);
+	List	   *closings = NIL;
+	ListCell   *lc;
+
+	foreach(lc, p->tables)
+	{
+		Table	   *t = lfirst(lc);
+		SqlRows    *rows = sql_queryp("SELECT c.oid, s.schema_name FROM mig.version_schema s JOIN pg_namespace n ON n.nspname = s.schema_name"
+									  " JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind = 'v' AND c.relname = $2"
+									  " WHERE s.base_schema = $1 AND s.phase = 'completed'", P_text(p->schema), P_text(t->name));
+
+		for (uint64 r = 0; r < rows->n; r++)
+			closings = lappend(closings, view_close_existing_sql((Oid) strtoul(rows->v[r][0], NULL, 10),
+																 psprintf("version \"%s\" has ended", rows->v[r][1]), hint));
+		if (p->baseline)
+			closings = lappend(closings, view_closed_old_sql(p->baseline, t, psprintf("version \"%s\" has ended", p->baseline), hint));
+	}
+	return closings;
+}

@@ -1,0 +1,241 @@
+/*
+ * expr.c
+ *		Parse analysis of the user's expressions against a shape, and their SQL over physical columns.
+ *
+ * Owns no state. Column references are resolved by a parser hook: names a sub-select brings itself win, as in SQL; the others are looked up
+ * in the bindings. The SQL comes from the server's own deparser under search_path = pg_catalog, so every other name in it is qualified.
+ */
+#include "base/compat.h"
+
+#include "access/sysattr.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+
+#include "compile/expr.h"
+#include "store/transform.h"
+
+typedef struct Scope
+{
+	List	   *bindings;
+	const char *table;
+	const char *new_table;
+} Scope;
+
+/* Add the operation's path to an error, and make its position one in the definition instead of in the caller's query. */
+static void
+path_context(void *arg)
+{
+	const RawExpr *raw = arg;
+	int			position = geterrposition();
+
+	if (position > 0 && raw->source)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(raw->source);
+	}
+	if (raw->path)
+		errcontext("%s", raw->path);
+}
+
+/* How many query levels above this parse state the outermost one is. */
+static int
+levels_up(ParseState *pstate)
+{
+	int			n = 0;
+
+	for (; pstate->parentParseState != NULL; pstate = pstate->parentParseState)
+		n++;
+	return n;
+}
+
+/* Parser hook: resolves a column name that SQL's own scoping did not. */
+static Node *
+resolve_column(ParseState *pstate, ColumnRef *cref, Node *var)
+{
+	Scope	   *scope = pstate->p_ref_hook_state;
+	const char *name;
+	ListCell   *lc;
+
+	if (var != NULL || list_length(cref->fields) > 2 || !IsA(llast(cref->fields), String))
+		return NULL;
+	name = strVal(llast(cref->fields));
+	if (list_length(cref->fields) == 2)
+	{
+		const char *table = strVal(linitial(cref->fields));
+
+		if (!(scope->table && strcmp(table, scope->table) == 0) &&
+			!(scope->new_table && strcmp(table, scope->new_table) == 0))
+			return NULL;
+	}
+	foreach(lc, scope->bindings)
+	{
+		Binding    *binding = lfirst(lc);
+
+		if (strcmp(binding->name, name) == 0)
+		{
+			Node	   *value = copyObject(binding->value);
+
+			IncrementVarSublevelsUp(value, levels_up(pstate), 0);
+			return value;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Make a hidden assignment coercion visible where writing it as a cast would mean something else: varchar(n) cuts silently when cast and
+ * raises when assigned. Such length coercions are written as the function call they are.
+ */
+static Node *
+show_length_coercion(Node *node, void *unused)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, FuncExpr))
+	{
+		FuncExpr   *f = (FuncExpr *) node;
+
+		if (f->funcformat == COERCE_IMPLICIT_CAST && list_length(f->args) == 3 && IsA(lthird(f->args), Const))
+		{
+			f = (FuncExpr *) expression_tree_mutator(node, show_length_coercion, NULL);
+			f->funcformat = COERCE_EXPLICIT_CALL;
+			return (Node *) f;
+		}
+	}
+	if (IsA(node, Query))
+		return (Node *) query_tree_mutator((Query *) node, show_length_coercion, NULL, 0);
+	return expression_tree_mutator(node, show_length_coercion, NULL);
+}
+
+Node *
+expr_coerce(Node *expr, const ExprTarget *target)
+{
+	Node	   *result = coerce_to_target_type(NULL, expr, exprType(expr), target->type, target->typmod,
+											   target->explicit_cast ? COERCION_EXPLICIT : COERCION_ASSIGNMENT,
+											   target->explicit_cast ? COERCE_EXPLICIT_CAST : COERCE_IMPLICIT_CAST, -1);
+
+	return result ? show_length_coercion(result, NULL) : NULL;
+}
+
+/* Coerce to the target or raise as an assignment would. */
+static Node *
+coerce_or_raise(ParseState *pstate, Node *expr, const ExprTarget *target)
+{
+	Node	   *result;
+
+	if (!OidIsValid(target->type))
+		return expr;
+	result = expr_coerce(expr, target);
+	if (result == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" is of type %s but expression is of type %s", target->column,
+						format_type_be(target->type), format_type_be(exprType(expr))),
+				 errhint("You will need to rewrite or cast the expression."),
+				 parser_errposition(pstate, exprLocation(expr))));
+	return result;
+}
+
+/* Analyse a raw expression in the given kind of place. */
+static Node *
+analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *target)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	ErrorContextCallback callback = {.previous = error_context_stack,.callback = path_context,.arg = (void *) raw};
+	Node	   *expr;
+
+	error_context_stack = &callback;
+	pstate->p_sourcetext = raw->source;
+	pstate->p_post_columnref_hook = resolve_column;
+	pstate->p_ref_hook_state = scope;
+	expr = transformExpr(pstate, copyObject(raw->node), kind);
+	expr = coerce_or_raise(pstate, expr, target);
+	assign_expr_collations(pstate, expr);
+	error_context_stack = callback.previous;
+	free_parsestate(pstate);
+	return expr;
+}
+
+Node *
+expr_analyze(const RawExpr *raw, List *bindings, const char *table, const char *new_table, const ExprTarget *target)
+{
+	Scope		scope = {bindings, table, new_table};
+
+	return analyze(raw, EXPR_KIND_UPDATE_SOURCE, &scope, target);
+}
+
+Node *
+expr_analyze_default(const RawExpr *raw, const ExprTarget *target)
+{
+	Scope		scope = {NIL, NULL, NULL};
+
+	return analyze(raw, EXPR_KIND_COLUMN_DEFAULT, &scope, target);
+}
+
+/* A query that selects just this expression from one relation with these column names. */
+static Query *
+wrap_in_query(Node *expr, List *columns)
+{
+	Query	   *query = makeNode(Query);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	ListCell   *lc;
+
+	rte->rtekind = RTE_NAMEDTUPLESTORE;
+	rte->eref = makeAlias(TRANSFORM_ALIAS, NIL);
+	foreach(lc, columns)
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(lfirst(lc)));
+	query->commandType = CMD_SELECT;
+	query->canSetTag = true;
+	query->hasSubLinks = true;
+	query->rtable = list_make1(rte);
+	query->jointree = makeFromExpr(NIL, NULL);
+	query->targetList = list_make1(makeTargetEntry((Expr *) copyObject(expr), 1, NULL, false));
+	return query;
+}
+
+char *
+expr_text(Node *expr, List *columns)
+{
+	int			level = NewGUCNestLevel();
+	char	   *text;
+
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	text = pg_get_querydef(wrap_in_query(expr, columns), false);
+	AtEOXact_GUC(false, level);
+	while (*text == ' ')
+		text++;
+	Assert(strncmp(text, "SELECT ", 7) == 0);
+	return text + 7;
+}
+
+bool
+expr_is_volatile(Node *expr)
+{
+	return contain_volatile_functions(expr);
+}
+
+Bitmapset *
+expr_columns(Node *expr)
+{
+	Bitmapset  *set = NULL;
+	Bitmapset  *plain = NULL;
+	int			i = -1;
+
+	pull_varattnos(expr, 1, &set);
+	while ((i = bms_next_member(set, i)) >= 0)
+		if (i + FirstLowInvalidHeapAttributeNumber > 0)
+			plain = bms_add_member(plain, i + FirstLowInvalidHeapAttributeNumber);
+	return plain;
+}

@@ -1,0 +1,301 @@
+/*
+ * index.c
+ *		Indexes and foreign keys of a changed column, written again over its replacement.
+ *
+ * Owns no state. An index expression or predicate is analysed with the old names bound to the new physical columns, so it means on the new type
+ * what ALTER TABLE … TYPE would have made of it.
+ */
+#include "base/compat.h"
+
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "base/sql.h"
+#include "compile/index.h"
+
+/* Name of the physical column that an attribute number of the old shape has in the end. */
+static const char *
+physical_name(const Table *t, AttrNumber att)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att == att && c->second && !c->dropped)
+			return c->hidden;
+	}
+	return list_nth(t->physical, att - 1);
+}
+
+/* The old shape's names, bound to where their values are in the end. */
+static List *
+carried_bindings(const Table *t)
+{
+	List	   *snapshot = NIL;
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+		SnapshotColumn *s;
+
+		if (c->att == 0)
+			continue;
+		s = palloc0(sizeof(SnapshotColumn));
+		s->name = c->old_name;
+		s->column = c;
+		snapshot = lappend(snapshot, s);
+	}
+	return shape_final_bindings(t, snapshot);
+}
+
+/* SQL of an index's or constraint's expression over the physical columns of the end. */
+static char *
+carried_expression(const Table *t, const char *text, const char *of)
+{
+	RawExpr    *raw = raw_expr(text, psprintf("index \"%s\"", of));
+	ExprTarget	any = {InvalidOid};
+
+	return expr_text(expr_analyze(raw, carried_bindings(t), t->name, NULL, &any), t->physical);
+}
+
+/* One key of an index. v: attnum, expression, collation, opclass, options, descending, nulls first */
+static char *
+index_key(const Table *t, char **v, const char *index)
+{
+	AttrNumber	att = (AttrNumber) pg_strtoint16(v[0]);
+	bool		desc = v[5][0] == 't';
+	bool		nulls_first = v[6][0] == 't';
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (att != 0)
+		appendStringInfoString(&buf, quote_identifier(physical_name(t, att)));
+	else
+		appendStringInfo(&buf, "(%s)", carried_expression(t, v[1], index));
+	if (v[2])
+		appendStringInfo(&buf, " COLLATE %s", v[2]);
+	if (v[3])
+		appendStringInfo(&buf, " %s", v[3]);
+	if (v[4])
+		appendStringInfo(&buf, " (%s)", v[4]);
+	if (desc)
+		appendStringInfoString(&buf, " DESC");
+	if (desc != nulls_first)
+		appendStringInfoString(&buf, nulls_first ? " NULLS FIRST" : " NULLS LAST");
+	return buf.data;
+}
+
+/* The keys (and included columns) of an index as SQL: "(a, b) INCLUDE (c)". */
+static char *
+index_keys(const Table *t, Oid index, const char *name)
+{
+	SqlRows    *rows = sql_queryp("SELECT i.indkey[k], CASE WHEN i.indkey[k] = 0 THEN pg_get_indexdef(i.indexrelid, k + 1, false) END,"
+								  " CASE WHEN i.indcollation[k] NOT IN (0, 100) AND i.indcollation[k] IS DISTINCT FROM a.attcollation"
+								  "  THEN (SELECT format('%I.%I', n.nspname, l.collname) FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace"
+								  "   WHERE l.oid = i.indcollation[k]) END,"
+								  " CASE WHEN NOT o.opcdefault OR EXISTS (SELECT FROM unnest(x.attoptions) u WHERE u !~ '^pg_') THEN format('%I.%I', o.opcnamespace::regnamespace, o.opcname) END,"
+								  " (SELECT string_agg(format('%I = %L', split_part(u, '=', 1), substr(u, strpos(u, '=') + 1)), ', ') FROM unnest(x.attoptions) u WHERE u !~ '^pg_'),"
+								  " coalesce((i.indoption[k] & 1) = 1, false), coalesce((i.indoption[k] & 2) = 2, false), k >= i.indnkeyatts"
+								  " FROM pg_index i CROSS JOIN LATERAL generate_series(0, i.indnatts - 1) k"
+								  " JOIN pg_attribute x ON x.attrelid = i.indexrelid AND x.attnum = k + 1"
+								  " LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k] AND i.indkey[k] > 0"
+								  " LEFT JOIN pg_opclass o ON o.oid = i.indclass[k]"
+								  " WHERE i.indexrelid = $1 ORDER BY k", P_oid(index));
+	StringInfoData keys;
+	StringInfoData include;
+
+	initStringInfo(&keys);
+	initStringInfo(&include);
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		char	  **v = rows->v[r];
+
+		if (v[7][0] == 't')
+			appendStringInfo(&include, "%s%s", include.len ? ", " : "",
+							 quote_identifier(physical_name(t, (AttrNumber) pg_strtoint16(v[0]))));
+		else
+			appendStringInfo(&keys, "%s%s", keys.len ? ", " : "", index_key(t, v, name));
+	}
+	return include.len ? psprintf("(%s) INCLUDE (%s)", keys.data, include.data) : psprintf("(%s)", keys.data);
+}
+
+/* CREATE INDEX CONCURRENTLY of a copy. v: see index_copies() */
+static char *
+create_index_sql(const Table *t, char **v, const char *hidden)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE %sINDEX CONCURRENTLY %s ON %s USING %s %s", v[2][0] == 't' ? "UNIQUE " : "", hidden,
+					 sql_qualified(t->schema, t->name), quote_identifier(v[3]),
+					 index_keys(t, (Oid) strtoul(v[0], NULL, 10), v[1]));
+	if (v[4][0] == 't')
+		appendStringInfoString(&buf, " NULLS NOT DISTINCT");
+	if (v[5])
+		appendStringInfo(&buf, " WITH (%s)", v[5]);
+	if (v[6])
+		appendStringInfo(&buf, " TABLESPACE %s", quote_identifier(v[6]));
+	if (v[7])
+		appendStringInfo(&buf, " WHERE %s", carried_expression(t, v[7], v[1]));
+	return buf.data;
+}
+
+/* What makes a copy take the place of the original, once that is gone. v: see index_copies() */
+static char *
+finish_index_sql(const Table *t, char **v, const char *hidden)
+{
+	const char *table = sql_qualified(t->schema, t->name);
+	const char *index = sql_qualified(t->schema, v[1]);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (v[8])					/* of a constraint: PostgreSQL renames the index to the constraint */
+		appendStringInfo(&buf, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s;\n", table, quote_identifier(v[8]),
+						 v[9][0] == 'p' ? "PRIMARY KEY" : "UNIQUE", hidden,
+						 v[10][0] == 't' ? " DEFERRABLE" : "", v[11][0] == 't' ? " INITIALLY DEFERRED" : "");
+	else
+		appendStringInfo(&buf, "ALTER INDEX %s RENAME TO %s;\n", sql_qualified(t->schema, hidden), quote_identifier(v[1]));
+	if (v[12])
+		appendStringInfo(&buf, "COMMENT ON INDEX %s IS %s;\n", index, quote_literal_cstr(v[12]));
+	if (v[13] && v[8])
+		appendStringInfo(&buf, "COMMENT ON CONSTRAINT %s ON %s IS %s;\n", quote_identifier(v[8]), table, quote_literal_cstr(v[13]));
+	if (v[14][0] == 't')
+		appendStringInfo(&buf, "ALTER TABLE %s CLUSTER ON %s;\n", table, quote_identifier(v[1]));
+	if (v[15][0] == 't')
+		appendStringInfo(&buf, "ALTER TABLE %s REPLICA IDENTITY USING INDEX %s;\n", table, quote_identifier(v[1]));
+	return buf.data;
+}
+
+/* A set as an SQL array literal of int2 */
+static char *
+atts_literal(Bitmapset *set)
+{
+	StringInfoData buf;
+	int			i = -1;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	while ((i = bms_next_member(set, i)) >= 0)
+		appendStringInfo(&buf, "%s%d", buf.len > 1 ? "," : "", i);
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+List *
+index_copies(const Table *t)
+{
+	SqlRows    *rows;
+	List	   *copies = NIL;
+
+	rows = sql_queryp("WITH x AS (SELECT i.*, ARRAY (SELECT unnest(i.indkey::int2[]) UNION SELECT d.refobjsubid::int2 FROM pg_depend d"
+					  "  WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass"
+					  "  AND d.refobjid = i.indrelid AND d.refobjsubid > 0) AS atts FROM pg_index i WHERE i.indrelid = $1 AND i.indisvalid)"
+					  " SELECT x.indexrelid, c.relname, x.indisunique, m.amname, x.indnullsnotdistinct,"
+					  " (SELECT string_agg(format('%I = %L', split_part(u, '=', 1), substr(u, strpos(u, '=') + 1)), ', ') FROM unnest(c.reloptions) u),"
+					  " (SELECT spcname FROM pg_tablespace WHERE oid = c.reltablespace), pg_get_expr(x.indpred, x.indrelid),"
+					  " k.conname, k.contype, coalesce(k.condeferrable, false), coalesce(k.condeferred, false),"
+					  " obj_description(c.oid, 'pg_class'), obj_description(k.oid, 'pg_constraint'), x.indisclustered, x.indisreplident,"
+					  " x.indisexclusion"
+					  " FROM x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am m ON m.oid = c.relam"
+					  " LEFT JOIN pg_constraint k ON k.conindid = x.indexrelid AND k.conrelid = x.indrelid AND k.contype IN ('p', 'u', 'x')"
+					  " WHERE x.atts && $2::int2[] AND NOT x.atts && $3::int2[] ORDER BY c.relname",
+					  P_oid(t->relid), P_text(atts_literal(shape_changed_atts(t))), P_text(atts_literal(shape_dropped_atts(t))));
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		IndexCopy  *copy = palloc0(sizeof(IndexCopy));
+
+		if (rows->v[r][16][0] == 't')
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("exclusion constraint \"%s\" is on a changed column", rows->v[r][1]),
+					 errdetail("PostgreSQL cannot build an exclusion constraint without locking the table."),
+					 errhint("Drop the constraint before the migration and add it afterwards.")));
+		copy->name = rows->v[r][1];
+		copy->hidden = psprintf("_mig_%u_i%d", t->relid, (int) r + 1);
+		copy->unique = rows->v[r][2][0] == 't';
+		copy->create_sql = create_index_sql(t, rows->v[r], copy->hidden);
+		copy->finish_sql = finish_index_sql(t, rows->v[r], copy->hidden);
+		copies = lappend(copies, copy);
+	}
+	return copies;
+}
+
+List *
+foreign_key_copies(const Table *t, int first_number)
+{
+	SqlRows    *rows;
+	List	   *copies = NIL;
+
+	rows = sql_queryp("SELECT k.conname, (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY u.o) FROM unnest(k.conkey) WITH ORDINALITY u(n, o)"
+					  "  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n),"
+					  " (SELECT string_agg(u.n::text, ' ' ORDER BY u.o) FROM unnest(k.conkey) WITH ORDINALITY u(n, o)),"
+					  " pg_get_constraintdef(k.oid), k.confrelid, k.convalidated, obj_description(k.oid, 'pg_constraint')"
+					  " FROM pg_constraint k WHERE k.conrelid = $1 AND k.contype = 'f' AND k.conkey && $2::int2[] AND NOT k.conkey && $3::int2[]"
+					  " ORDER BY k.conname",
+					  P_oid(t->relid), P_text(atts_literal(shape_changed_atts(t))), P_text(atts_literal(shape_dropped_atts(t))));
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		char	  **v = rows->v[r];
+		ForeignKeyCopy *copy = palloc0(sizeof(ForeignKeyCopy));
+		char	   *prefix = psprintf("FOREIGN KEY (%s)", v[1]);
+		char	   *tail = v[3] + strlen(prefix);
+		StringInfoData columns;
+
+		if (strncmp(v[3], prefix, strlen(prefix)) != 0)
+			elog(ERROR, "unexpected definition of foreign key \"%s\": %s", v[0], v[3]);
+		initStringInfo(&columns);
+		for (char *s = v[2]; *s;)
+		{
+			long		att = strtol(s, &s, 10);
+
+			appendStringInfo(&columns, "%s%s", columns.len ? ", " : "", quote_identifier(physical_name(t, (AttrNumber) att)));
+		}
+		copy->valid = v[5][0] == 't';
+		if (!copy->valid && strlen(tail) > 10)
+			tail = pnstrdup(tail, strlen(tail) - strlen(" NOT VALID"));
+		if (strstr(tail, "ON DELETE SET NULL (") || strstr(tail, "ON DELETE SET DEFAULT ("))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("foreign key \"%s\" with a column list in ON DELETE is on a changed column", v[0])));
+		copy->name = v[0];
+		copy->hidden = psprintf("_mig_k%d", first_number++);
+		copy->definition = psprintf("FOREIGN KEY (%s)%s", columns.data, tail);
+		copy->referenced_relid = (Oid) strtoul(v[4], NULL, 10);
+		copy->referenced = sql_relation_name(copy->referenced_relid);
+		copy->comment = v[6];
+		copies = lappend(copies, copy);
+	}
+	return copies;
+}
+
+void
+check_dependents(const Table *t)
+{
+	Bitmapset  *atts = bms_union(shape_changed_atts(t), shape_dropped_atts(t));
+	char	   *objects;
+
+	if (bms_is_empty(atts))
+		return;
+	objects = sql_textp("SELECT string_agg(DISTINCT pg_describe_object(CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END,"
+						"  coalesce(r.ev_class, d.objid), CASE WHEN r.oid IS NULL THEN d.objsubid ELSE 0 END), ', ')"
+						" FROM pg_depend d LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
+						" LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid"
+						" LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
+						" LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid"
+						" WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = ANY ($2::int[])"
+						" AND coalesce(c.relkind, 'x') NOT IN ('i', 'S', 't')"
+						" AND NOT (k.oid IS NOT NULL AND k.conrelid = $1 AND NOT (k.contype = 'f' AND k.confrelid = $1 AND k.confkey && $2::int2[]))"
+						" AND NOT (f.oid IS NOT NULL AND f.adrelid = $1 AND f.adnum = d.refobjsubid)"
+						" AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
+						"  WHERE v.oid = r.ev_class)",
+						P_oid(t->relid), P_text(atts_literal(atts)));
+	if (objects)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("columns of table \"%s\" that this migration replaces or drops are used by other objects", t->name),
+				 errdetail("Used by %s.", objects),
+				 errhint("Drop these before the migration and create them again afterwards.")));
+}

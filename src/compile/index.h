@@ -1,0 +1,36 @@
+/*
+ * index.h
+ *		What hangs on a changed column and is made again on its replacement: indexes, unique and primary keys, foreign keys.
+ */
+#ifndef MIG_INDEX_H
+#define MIG_INDEX_H
+
+#include "compile/shape.h"
+
+typedef struct IndexCopy
+{
+	char	   *name;			/* in the end */
+	char	   *hidden;			/* until then: _mig_i1 */
+	char	   *create_sql;		/* CREATE INDEX CONCURRENTLY … */
+	char	   *finish_sql;		/* in the swap, after the old column is gone */
+	bool		unique;
+} IndexCopy;
+
+typedef struct ForeignKeyCopy
+{
+	char	   *name;
+	char	   *hidden;
+	char	   *definition;		/* FOREIGN KEY (…) REFERENCES …, without NOT VALID */
+	char	   *referenced;		/* qualified name of the referenced table */
+	Oid			referenced_relid;
+	bool		valid;
+	char	   *comment;
+} ForeignKeyCopy;
+
+extern List *index_copies(const Table *table);		/* IndexCopy * */
+extern List *foreign_key_copies(const Table *table, int first_number);	/* ForeignKeyCopy * */
+
+/* Raise 0A000, naming them, when objects depend on changed or dropped columns that cannot follow. */
+extern void check_dependents(const Table *table);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * plan.h
+ *		From a definition to the ordered steps that mig_plan prints, mig_start stores and a driver executes.
+ */
+#ifndef MIG_PLAN_H
+#define MIG_PLAN_H
+
+#include "compile/shape.h"
+#include "store/state.h"
+
+typedef struct MigPlan
+{
+	char	   *name;
+	char	   *schema;			/* base schema */
+	char	   *version_schema;
+	char	   *inner_schema;	/* hidden; holds the inner views */
+	char	   *baseline;		/* schema of options.baseline, NULL if not wanted */
+	char	   *options;		/* jsonb text: the manifest's, overridden by the call's */
+	char	   *settings;		/* text[] literal: session settings of the compilation */
+	List	   *tables;			/* Table *: those that change, in the definition's order */
+	List	   *steps;			/* Step * */
+} MigPlan;
+
+/*
+ * Compile a definition as the current user; name NULL: the manifest's own. Changes nothing. Takes AccessShareLock on the tables it names.
+ */
+extern MigPlan *plan_compile(const char *name, const char *definition, const char *options);
+
+/* The name in a manifest; 22023 when it has none. */
+extern char *plan_name(const char *definition);
+
+/* Raise 22023 for an option that does not exist or is of the wrong type; live: for one that cannot be changed any more. */
+extern void plan_check_options(const char *options, bool live);
+
+/* Value of a key of options (jsonb text) as text, NULL when absent or null. */
+extern char *option_text(const char *options, const char *key);
+
+#endif

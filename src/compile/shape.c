@@ -1,0 +1,378 @@
+/*
+ * shape.c
+ *		The present shape of a table, read from the catalogs, and look-ups in a shape.
+ *
+ * Owns no state. Facts come through SQL on the catalogs; nothing here writes.
+ */
+#include "base/compat.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "base/sql.h"
+#include "compile/shape.h"
+
+char *
+type_sql(Oid type, int32 typmod)
+{
+	return format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+char *
+collate_sql(Oid type, Oid collation)
+{
+	HeapTuple	tuple;
+	char	   *schema;
+
+	if (!OidIsValid(collation) || collation == get_typcollation(type))
+		return "";
+	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	schema = get_namespace_name(((Form_pg_collation) GETSTRUCT(tuple))->collnamespace);
+	ReleaseSysCache(tuple);
+	return psprintf(" COLLATE %s", quote_qualified_identifier(schema, get_collation_name(collation)));
+}
+
+/* Refuse a relation, with the reason. */
+static void
+refuse(const char *name, const char *reason, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("table \"%s\" cannot be migrated online", name),
+			 errdetail_internal("%s", reason),
+			 hint ? errhint("%s", hint) : 0));
+}
+
+/* Why a table's kind rules it out, NULL if it does not. */
+static const char *
+kind_refusal(Oid relid)
+{
+	return sql_textp("SELECT CASE"
+					 " WHEN c.relkind = 'f' THEN 'It is a foreign table.'"
+					 " WHEN c.relkind = 'p' THEN 'It is a partitioned table.'"
+					 " WHEN c.relkind <> 'r' THEN 'It is not a table.'"
+					 " WHEN c.relpersistence = 't' THEN 'It is a temporary table.'"
+					 " WHEN c.relnamespace = 'pg_catalog'::regnamespace OR n.nspname IN ('information_schema', 'mig')"
+					 "  OR n.nspname LIKE 'pg\\_toast%' THEN 'It is a system table.'"
+					 " WHEN c.relispartition THEN format('It is a partition of %s.', (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = c.oid))"
+					 " WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'It takes part in inheritance.'"
+					 " WHEN c.reloftype <> 0 THEN 'It is a typed table.'"
+					 " ELSE (SELECT format('It belongs to the extension \"%s\".', e.extname) FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid"
+					 "  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') END"
+					 " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
+					 P_oid(relid));
+}
+
+/* The publications with live subscribers that send this table, NULL if there are none. */
+static char *
+live_publications(Oid relid)
+{
+	return sql_textp("SELECT string_agg(DISTINCT format('%I', p.pubname), ', ') FROM pg_publication p,"
+					 " LATERAL pg_get_publication_tables(p.pubname) t WHERE t.relid = $1"
+					 " AND EXISTS (SELECT FROM pg_replication_slots s WHERE s.plugin = 'pgoutput' AND s.database = current_database())",
+					 P_oid(relid));
+}
+
+/* Refuse tables that can't be migrated. */
+static void
+check_table(Table *t, bool subscribers_ready)
+{
+	const char *reason = kind_refusal(t->relid);
+	char	   *publications;
+
+	if (reason)
+		refuse(t->name, reason, NULL);
+	if (subscribers_ready)
+		return;
+	publications = live_publications(t->relid);
+	if (publications)
+		refuse(t->name, psprintf("It is published by %s, and the hidden columns would stop subscribers that do not have them.", publications),
+			   "Add the columns of mig_plan's expand steps on the subscribers first, then start with options {\"subscribers\": \"ready\"}.");
+}
+
+/* The columns of the table, each also as the new version sees it so far. */
+static void
+load_columns(Table *t)
+{
+	SqlRows    *rows = sql_queryp("SELECT a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull, a.attisdropped,"
+								  " a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum),"
+								  " (SELECT s.refobjid FROM (SELECT dep.objid::regclass::text AS refobjid FROM pg_depend dep JOIN pg_class q ON q.oid = dep.objid"
+								  "  WHERE dep.classid = 'pg_class'::regclass AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = a.attrelid"
+								  "  AND dep.refobjsubid = a.attnum AND q.relkind = 'S' AND dep.deptype = 'a') s LIMIT 1)"
+								  " FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+								  " WHERE a.attrelid = $1 AND a.attnum > 0 ORDER BY a.attnum", P_oid(t->relid));
+
+	t->natts = rows->n;
+	for (uint64 i = 0; i < rows->n; i++)
+	{
+		char	  **v = rows->v[i];
+		Column	   *c;
+
+		t->physical = lappend(t->physical, v[6][0] == 't' ? "" : v[1]);
+		if (v[6][0] == 't')
+			continue;
+		c = palloc0(sizeof(Column));
+		c->att = (AttrNumber) pg_strtoint16(v[0]);
+		c->old_name = c->name = v[1];
+		c->old_type = c->type = (Oid) strtoul(v[2], NULL, 10);
+		c->old_typmod = c->typmod = pg_strtoint32(v[3]);
+		c->old_collation = c->collation = (Oid) strtoul(v[4], NULL, 10);
+		c->old_not_null = c->not_null = v[5][0] == 't';
+		c->identity = v[7][0];
+		c->generated = v[8][0];
+		c->old_default = c->default_sql = v[9];
+		c->comment = v[10];
+		c->serial = v[11];
+		c->value = (Node *) makeVar(1, c->att, c->type, c->typmod, c->collation, 0);
+		t->columns = lappend(t->columns, c);
+	}
+}
+
+/* int2 array text "1 2" or "{1,2}" as a set */
+static Bitmapset *
+parse_atts(const char *s)
+{
+	Bitmapset  *set = NULL;
+
+	while (s && *s)
+	{
+		char	   *end;
+		long		n = strtol(s, &end, 10);
+
+		if (end == s)
+		{
+			s++;
+			continue;
+		}
+		if (n > 0)
+			set = bms_add_member(set, (int) n);
+		s = end;
+	}
+	return set;
+}
+
+/* The constraints of the table. */
+static void
+load_constraints(Table *t)
+{
+	SqlRows    *rows = sql_queryp("SELECT c.oid, c.conname, c.contype, c.conkey, c.conindid, pg_get_constraintdef(c.oid),"
+								  " pg_get_expr(c.conbin, c.conrelid), c.convalidated, c.connoinherit, c.condeferrable, c.condeferred,"
+								  " obj_description(c.oid, 'pg_constraint')"
+								  " FROM pg_constraint c WHERE c.conrelid = $1 AND c.contype <> 't' ORDER BY c.conname", P_oid(t->relid));
+
+	for (uint64 i = 0; i < rows->n; i++)
+	{
+		char	  **v = rows->v[i];
+		Constr	   *c = palloc0(sizeof(Constr));
+
+		c->oid = (Oid) strtoul(v[0], NULL, 10);
+		c->name = v[1];
+		c->type = v[2][0];
+		c->columns = parse_atts(v[3]);
+		c->index = (Oid) strtoul(v[4], NULL, 10);
+		c->definition = v[5];
+		c->check = v[6];
+		c->validated = v[7][0] == 't';
+		c->no_inherit = v[8][0] == 't';
+		c->deferrable = v[9][0] == 't';
+		c->deferred = v[10][0] == 't';
+		c->comment = v[11];
+		t->constraints = lappend(t->constraints, c);
+	}
+}
+
+Table *
+shape_load(Oid relid, bool subscribers_ready)
+{
+	Table	   *t = palloc0(sizeof(Table));
+	Relation	rel = table_open(relid, AccessShareLock);
+	int			level;
+
+	t->relid = relid;
+	t->name = t->new_name = pstrdup(RelationGetRelationName(rel));
+	t->schema = get_namespace_name(RelationGetNamespace(rel));
+	t->owner = rel->rd_rel->relowner;
+	table_close(rel, NoLock);
+	if (!mig_relation_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, t->name);
+
+	/* names in default and constraint texts come out qualified */
+	level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	check_table(t, subscribers_ready);
+	load_columns(t);
+	load_constraints(t);
+	t->comment = sql_textp("SELECT obj_description($1, 'pg_class')", P_oid(relid));
+	AtEOXact_GUC(false, level);
+	return t;
+}
+
+Column *
+shape_column(const Table *t, const char *name, bool missing_ok)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (!c->dropped && strcmp(c->name, name) == 0)
+			return c;
+	}
+	if (!missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist", name, t->new_name)));
+	return NULL;
+}
+
+Constr *
+shape_constraint(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+	{
+		Constr	   *c = lfirst(lc);
+
+		if (!c->dropped && strcmp(c->new_name ? c->new_name : c->name, name) == 0)
+			return c;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("constraint \"%s\" of relation \"%s\" does not exist", name, t->new_name)));
+	return NULL;				/* keep compiler quiet */
+}
+
+List *
+shape_snapshot(const Table *t)
+{
+	List	   *snapshot = NIL;
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+		SnapshotColumn *s;
+
+		if (c->dropped)
+			continue;
+		s = palloc(sizeof(SnapshotColumn));
+		s->name = c->name;
+		s->column = c;
+		s->type = c->type;
+		s->typmod = c->typmod;
+		s->collation = c->collation;
+		snapshot = lappend(snapshot, s);
+	}
+	return snapshot;
+}
+
+List *
+shape_values(const Table *t)
+{
+	List	   *bindings = NIL;
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+		Binding    *b;
+
+		if (c->dropped)
+			continue;
+		b = palloc(sizeof(Binding));
+		b->name = c->name;
+		b->value = c->value;
+		bindings = lappend(bindings, b);
+	}
+	return bindings;
+}
+
+List *
+shape_final_bindings(const Table *t, List *snapshot)
+{
+	List	   *bindings = NIL;
+	ListCell   *lc;
+
+	foreach(lc, snapshot)
+	{
+		SnapshotColumn *s = lfirst(lc);
+		Column	   *c = s->column;
+		Binding    *b = palloc(sizeof(Binding));
+
+		if (c->dropped)
+			continue;
+		b->name = s->name;
+		b->value = (Node *) makeVar(1, c->second ? c->hidden_att : c->att, c->type, c->typmod, c->collation, 0);
+		bindings = lappend(bindings, b);
+	}
+	return bindings;
+}
+
+Bitmapset *
+shape_changed_atts(const Table *t)
+{
+	Bitmapset  *set = NULL;
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att != 0 && !c->dropped && c->second)
+			set = bms_add_member(set, c->att);
+	}
+	return set;
+}
+
+Bitmapset *
+shape_dropped_atts(const Table *t)
+{
+	Bitmapset  *set = NULL;
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att != 0 && c->dropped)
+			set = bms_add_member(set, c->att);
+	}
+	return set;
+}
+
+bool
+column_is_pair(const Column *c)
+{
+	if (c->dropped)
+		return c->att != 0 && c->back != NULL;
+	return c->second && (c->att != 0 || c->fill);
+}
+
+bool
+shape_has_pairs(const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (column_is_pair(c))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,148 @@
+/*
+ * shape.h
+ *		A table under migration: its present columns, constraints and indexes, and what the operations make of them.
+ *
+ * A Column keeps its identity through all operations; `name`, type and rules are edited. After each operation the shape's names are kept as a
+ * Snapshot, because `down` expressions are written against the shape after their operation.
+ */
+#ifndef MIG_SHAPE_H
+#define MIG_SHAPE_H
+
+#include "compile/expr.h"
+
+typedef struct Column
+{
+	/* as it is */
+	AttrNumber	att;			/* 0: added by this migration */
+	char	   *old_name;		/* NULL: added */
+	Oid			old_type;
+	int32		old_typmod;
+	Oid			old_collation;
+	bool		old_not_null;
+	char	   *old_default;	/* SQL, NULL if none */
+	char		identity;		/* pg_attribute.attidentity */
+	char		generated;
+	char	   *serial;			/* qualified name of the sequence it owns, NULL if none */
+
+	/* as the new version sees it */
+	char	   *name;
+	bool		dropped;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	bool		not_null;
+	bool		second;			/* it has a physical column of its own: its data change, or it is added */
+	Node	   *value;			/* its value over the old shape (the composed `up`) */
+	Node	   *back;			/* for old columns: the old value over the new shape (the composed `down`); NULL: the same column */
+	Node	   *lost;			/* an old `down` given for a dropped column (set in the backward pass) */
+	bool		default_changed;
+	char	   *default_sql;	/* the new default as SQL; NULL if none */
+	char	   *added_sql;		/* the default an added column was added with: existing rows have it */
+	bool		fast_default;	/* an added column whose default needs no rewrite */
+	bool		fill;			/* existing rows need a value: `up` or a volatile default */
+	bool		comment_changed;
+	char	   *comment;
+	char	   *note;			/* what the user should know of it */
+
+	/* physical column of the new value */
+	char	   *hidden;			/* NULL unless `second` */
+	AttrNumber	hidden_att;		/* the number it counts as in expressions of the plan */
+} Column;
+
+/* How a name of a shape was bound after some operation */
+typedef struct SnapshotColumn
+{
+	const char *name;
+	Column	   *column;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+} SnapshotColumn;
+
+/* One operation's effect on data, for the backward pass */
+typedef struct Edit
+{
+	const Operation *op;
+	Column	   *column;
+	Oid			before_type;	/* the column's type before it */
+	int32		before_typmod;
+	Oid			before_collation;
+	List	   *after;			/* SnapshotColumn *, the shape after it */
+} Edit;
+
+/* A CHECK that the new version has and the table has not (on these physical columns) */
+typedef struct Rule
+{
+	char	   *name;			/* its name in the end */
+	char	   *hidden;			/* its name until then: _mig_k1 */
+	Column	   *column;			/* for NOT NULL; NULL for a CHECK */
+	RawExpr    *raw;			/* of a CHECK, against `shape` */
+	List	   *shape;			/* SnapshotColumn * */
+	bool		no_inherit;
+	bool		valid;			/* validate it (an existing NOT VALID one stays so) */
+	char	   *comment;
+	char	   *sql;			/* over physical columns, as of the plan */
+} Rule;
+
+/* A present constraint */
+typedef struct Constr
+{
+	Oid			oid;
+	char	   *name;
+	char		type;			/* pg_constraint.contype */
+	Bitmapset  *columns;		/* attribute numbers */
+	Oid			index;			/* of p, u, x */
+	char	   *definition;		/* pg_get_constraintdef */
+	char	   *check;			/* expression of a CHECK */
+	bool		validated;
+	bool		no_inherit;
+	bool		deferrable;
+	bool		deferred;
+	char	   *comment;
+	char	   *new_name;		/* NULL unless renamed */
+	bool		dropped;		/* by an operation */
+} Constr;
+
+typedef struct Table
+{
+	Oid			relid;
+	char	   *schema;
+	char	   *name;			/* as it is */
+	char	   *new_name;		/* as the new version sees it */
+	Oid			owner;
+	int			natts;			/* attribute numbers in use */
+	List	   *columns;		/* Column *, in table order, added ones last, dropped ones too */
+	List	   *constraints;	/* Constr * */
+	List	   *rules;			/* Rule *: CHECKs added, or carried to changed columns; NOT NULLs */
+	List	   *edits;			/* Edit *, in order */
+	List	   *hidden;			/* Column *: those with a hidden column, in the order they are added */
+	List	   *physical;		/* char *: physical column names by attribute number, "" for dropped ones */
+	bool		comment_changed;
+	char	   *comment;
+	List	   *notes;
+} Table;
+
+/* Load a table's present shape; refuses (with the reason) one that can't be migrated. Takes AccessShareLock. */
+extern Table *shape_load(Oid relid, bool subscribers_ready);
+
+extern Column *shape_column(const Table *table, const char *name, bool missing_ok);	/* by its name in the new shape */
+extern Constr *shape_constraint(const Table *table, const char *name);	/* 42704 */
+extern List *shape_snapshot(const Table *table);
+extern List *shape_values(const Table *table);	/* Binding *: names → their values over the old shape */
+
+/* Apply one operation; edits the shape. (operations.c) */
+extern void shape_apply(Table *table, const Operation *op);
+/* After the last operation: name hidden columns, run the backward pass, make the rules. (operations.c) */
+extern void shape_finish(Table *table);
+
+extern Bitmapset *shape_changed_atts(const Table *table);	/* present columns that are replaced */
+extern Bitmapset *shape_dropped_atts(const Table *table);	/* present columns that go */
+extern List *shape_final_bindings(const Table *table, List *snapshot);	/* names of a snapshot → Vars of physical columns */
+extern bool column_is_pair(const Column *column);	/* does the sync trigger keep it? */
+extern bool shape_has_pairs(const Table *table);
+
+/* SQL of a type: "numeric(14,2)", with COLLATE where it is not the type's own */
+extern char *type_sql(Oid type, int32 typmod);
+extern char *collate_sql(Oid type, Oid collation);	/* "" or " COLLATE x" */
+
+#endif

@@ -1,0 +1,361 @@
+/*
+ * view.c
+ *		SQL of version views, derived from shapes and catalogs.
+ *
+ * A version view carries its table's grants. It is security_invoker, so that the table's own grants and row-level security decide; where the table has column
+ * grants it runs with its owner's rights and has the same column grants, because an invoker's check covers every column that a view names.
+ */
+#include "base/compat.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "base/sql.h"
+#include "compile/view.h"
+#include "store/transform.h"
+
+/* How a table's views check privileges */
+typedef struct ViewRights
+{
+	bool		owner_rights;	/* the table has column grants */
+	char	   *owner;			/* to be made the view's owner; NULL: stays who runs it */
+} ViewRights;
+
+/* Decide a table's view rights; refuse what neither way can do. */
+static ViewRights
+view_rights(Oid relid)
+{
+	ViewRights	rights;
+	SqlRows    *rows = sql_queryp("SELECT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped),"
+								  " c.relrowsecurity, CASE WHEN c.relowner::regrole::text <> current_user::regrole::text"
+								  "  AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN c.relowner::regrole::text END, c.relname"
+								  " FROM pg_class c WHERE c.oid = $1", P_oid(relid));
+
+	rights.owner_rights = rows->v[0][0][0] == 't';
+	rights.owner = rows->v[0][2];
+	if (rights.owner_rights && rows->v[0][1][0] == 't')
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" has both column grants and row-level security", rows->v[0][3]),
+				 errdetail("A view can enforce one of them for its users, not both."),
+				 errhint("Replace the column grants by table grants first, or the policies.")));
+	return rights;
+}
+
+/* GRANTs (and owner) that give a view what its table has; names maps columns to the view's, NULL: the same. */
+static char *
+grants_sql(const char *view, Oid relid, const ViewRights *rights, const Table *table)
+{
+	StringInfoData buf;
+	SqlRows    *rows;
+
+	initStringInfo(&buf);
+	if (rights->owner)
+		appendStringInfo(&buf, "ALTER VIEW %s OWNER TO %s;\n", view, rights->owner);
+	rows = sql_queryp("SELECT NULL::int, string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, x.is_grantable"
+					  " FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = $1 AND x.grantee <> c.relowner GROUP BY x.grantee, x.is_grantable"
+					  " UNION ALL SELECT a.attnum, string_agg(x.privilege_type, ', '), CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, x.is_grantable"
+					  " FROM pg_attribute a, aclexplode(a.attacl) x WHERE a.attrelid = $1 AND NOT a.attisdropped"
+					  " GROUP BY a.attnum, x.grantee, x.is_grantable, x.privilege_type ORDER BY 1 NULLS FIRST, 3, 4", P_oid(relid));
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		char	  **v = rows->v[r];
+		const char *column = NULL;
+
+		if (v[0])
+		{
+			AttrNumber	att = (AttrNumber) pg_strtoint16(v[0]);
+			ListCell   *lc;
+
+			if (table == NULL)
+				column = get_attname(relid, att, false);
+			else
+				foreach(lc, table->columns)
+				{
+					Column	   *c = lfirst(lc);
+
+					if (c->att == att && !c->dropped)
+						column = c->name;
+				}
+			if (column == NULL)
+				continue;
+		}
+		appendStringInfo(&buf, "GRANT %s%s ON %s TO %s%s;\n", v[1],
+						 column ? psprintf(" (%s)", quote_identifier(column)) : "", view, v[2],
+						 v[3][0] == 't' ? " WITH GRANT OPTION" : "");
+	}
+	return buf.data;
+}
+
+/* "CREATE [OR REPLACE] VIEW v WITH (security_invoker) AS " */
+static void
+view_head(StringInfo buf, bool replace, const char *view, const ViewRights *rights)
+{
+	appendStringInfo(buf, "CREATE %sVIEW %s%s AS ", replace ? "OR REPLACE " : "", view,
+					 rights->owner_rights ? "" : " WITH (security_invoker = true)");
+}
+
+/* COMMENTs of a view and its columns; pairs of column and comment, then the table's own. */
+static void
+comment_sql(StringInfo buf, const char *view, const char *column, const char *comment)
+{
+	if (comment == NULL)
+		return;
+	if (column)
+		appendStringInfo(buf, "COMMENT ON COLUMN %s.%s IS %s;\n", view, quote_identifier(column), quote_literal_cstr(comment));
+	else
+		appendStringInfo(buf, "COMMENT ON VIEW %s IS %s;\n", view, quote_literal_cstr(comment));
+}
+
+char *
+view_plain_sql(const char *version_schema, Oid relid)
+{
+	char	   *view = sql_qualified(version_schema, get_rel_name(relid));
+	ViewRights	rights = view_rights(relid);
+	SqlRows    *rows = sql_queryp("SELECT attname, col_description(attrelid, attnum), obj_description(attrelid, 'pg_class') FROM pg_attribute"
+								  " WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum", P_oid(relid));
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	view_head(&buf, false, view, &rights);
+	appendStringInfoString(&buf, "SELECT ");
+	for (uint64 r = 0; r < rows->n; r++)
+		appendStringInfo(&buf, "%st.%s", r ? ", " : "", quote_identifier(rows->v[r][0]));
+	appendStringInfo(&buf, " FROM %s AS t;\n%s", sql_relation_name(relid), grants_sql(view, relid, &rights, NULL));
+	for (uint64 r = 0; r < rows->n; r++)
+		comment_sql(&buf, view, rows->v[r][0], rows->v[r][1]);
+	if (rows->n)
+		comment_sql(&buf, view, NULL, rows->v[0][2]);
+	return buf.data;
+}
+
+/* A view's target list of typed NULLs over mig.closed(). */
+static void
+closed_body(StringInfo buf, const char *columns, const char *message, const char *hint)
+{
+	appendStringInfo(buf, "SELECT %s FROM mig.closed(%s, %s) AS c;\n", columns, quote_literal_cstr(message), quote_literal_cstr(hint));
+}
+
+char *
+view_closed_sql(const char *version_schema, const Table *t, const char *message, const char *hint)
+{
+	char	   *view = sql_qualified(version_schema, t->new_name);
+	ViewRights	rights = view_rights(t->relid);
+	StringInfoData buf;
+	StringInfoData columns;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	initStringInfo(&columns);
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (!c->dropped)
+			appendStringInfo(&columns, "%sNULL::%s%s AS %s", columns.len ? ", " : "", type_sql(c->type, c->typmod),
+							 collate_sql(c->type, c->collation), quote_identifier(c->name));
+	}
+	view_head(&buf, false, view, &rights);
+	closed_body(&buf, columns.data, message, hint);
+	appendStringInfoString(&buf, grants_sql(view, t->relid, &rights, t));
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (!c->dropped)
+			comment_sql(&buf, view, c->name, c->comment);
+	}
+	comment_sql(&buf, view, NULL, t->comment);
+	return buf.data;
+}
+
+char *
+view_closed_old_sql(const char *schema, const Table *t, const char *message, const char *hint)
+{
+	StringInfoData buf;
+	StringInfoData columns;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	initStringInfo(&columns);
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att != 0)
+			appendStringInfo(&columns, "%sNULL::%s%s AS %s", columns.len ? ", " : "", type_sql(c->old_type, c->old_typmod),
+							 collate_sql(c->old_type, c->old_collation), quote_identifier(c->old_name));
+	}
+	appendStringInfo(&buf, "CREATE OR REPLACE VIEW %s AS ", sql_qualified(schema, t->name));
+	closed_body(&buf, columns.data, message, hint);
+	return buf.data;
+}
+
+char *
+view_close_existing_sql(Oid view, const char *message, const char *hint)
+{
+	SqlRows    *rows = sql_queryp("SELECT attname, atttypid, atttypmod, attcollation FROM pg_attribute"
+								  " WHERE attrelid = $1 AND attnum > 0 ORDER BY attnum", P_oid(view));
+	StringInfoData buf;
+	StringInfoData columns;
+
+	initStringInfo(&buf);
+	initStringInfo(&columns);
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		char	  **v = rows->v[r];
+		Oid			type = (Oid) strtoul(v[1], NULL, 10);
+
+		appendStringInfo(&columns, "%sNULL::%s%s AS %s", r ? ", " : "", type_sql(type, pg_strtoint32(v[2])),
+						 collate_sql(type, (Oid) strtoul(v[3], NULL, 10)), quote_identifier(v[0]));
+	}
+	appendStringInfo(&buf, "CREATE OR REPLACE VIEW %s AS ", sql_relation_name(view));
+	closed_body(&buf, columns.data, message, hint);
+	return buf.data;
+}
+
+/* Name of the physical column that holds a column's new value during the migration. */
+static const char *
+physical(const Column *c)
+{
+	return quote_identifier(c->second ? c->hidden : c->old_name);
+}
+
+/* The WHERE of an inner view: rules that are not constraints yet hold for what is written through it. */
+static void
+rules_sql(StringInfo buf, const Table *t)
+{
+	ListCell   *lc;
+	bool		first = true;
+
+	foreach(lc, t->rules)
+	{
+		Rule	   *r = lfirst(lc);
+
+		appendStringInfo(buf, "%s mig.holds(t.xmin, t.cmin, %s::pg_catalog.regclass, %s, %s, %s, (%s))", first ? " WHERE" : " AND",
+						 quote_literal_cstr(sql_qualified(t->schema, t->name)), r->column ? "'n'" : "'c'",
+						 quote_literal_cstr(r->name ? r->name : ""), quote_literal_cstr(r->column ? r->column->name : ""), r->sql);
+		first = false;
+	}
+	if (!first)
+		appendStringInfoString(buf, " WITH LOCAL CHECK OPTION");
+}
+
+/* The list of a version's columns, from physical to virtual names. */
+static char *
+column_list(const Table *t)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (!c->dropped)
+			appendStringInfo(&buf, "%st.%s AS %s", buf.len ? ", " : "", physical(c), quote_identifier(c->name));
+	}
+	return buf.data;
+}
+
+char *
+view_inner_sql(const char *inner_schema, const Table *t)
+{
+	char	   *view = sql_qualified(inner_schema, t->new_name);
+	ViewRights	rights = view_rights(t->relid);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	view_head(&buf, false, view, &rights);
+	appendStringInfo(&buf, "SELECT %s", column_list(t));
+	if (shape_has_pairs(t))
+		appendStringInfoString(&buf, ", t." STATE_COLUMN);
+	appendStringInfo(&buf, " FROM %s AS t", sql_qualified(t->schema, t->name));
+	rules_sql(&buf, t);
+	appendStringInfoString(&buf, ";\n");
+	if (shape_has_pairs(t))
+		appendStringInfo(&buf, "ALTER VIEW %s ALTER COLUMN " STATE_COLUMN " SET DEFAULT %d;\n", view, STATE_ORIGIN_NEW);
+	appendStringInfoString(&buf, grants_sql(view, t->relid, &rights, t));
+	return buf.data;
+}
+
+/* SET DEFAULTs for columns whose physical column does not bring the new version's default. */
+static void
+defaults_sql(StringInfo buf, const char *view, const Table *t, bool set)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+		const char *sql;
+
+		if (c->dropped || c->fast_default || !(c->default_changed || (c->second && c->default_sql)))
+			continue;
+		if (set && c->default_sql == NULL && c->second)
+			continue;
+		/* a NULL constant would not be stored, and the table's default would count */
+		sql = c->default_sql ? c->default_sql : psprintf("NULLIF(NULL::%s, NULL)", type_sql(c->type, c->typmod));
+		appendStringInfo(buf, "ALTER VIEW %s ALTER COLUMN %s %s%s;\n", view, quote_identifier(c->name),
+						 set ? "SET DEFAULT " : "DROP DEFAULT", set ? sql : "");
+	}
+}
+
+char *
+view_open_sql(const char *version_schema, const char *inner_schema, const Table *t)
+{
+	char	   *view = sql_qualified(version_schema, t->new_name);
+	ViewRights	rights = view_rights(t->relid);
+	StringInfoData buf;
+	ListCell   *lc;
+	bool		first = true;
+
+	initStringInfo(&buf);
+	view_head(&buf, true, view, &rights);
+	appendStringInfoString(&buf, "SELECT ");
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->dropped)
+			continue;
+		appendStringInfo(&buf, "%si.%s", first ? "" : ", ", quote_identifier(c->name));
+		first = false;
+	}
+	appendStringInfo(&buf, " FROM %s AS i;\n", sql_qualified(inner_schema, t->new_name));
+	defaults_sql(&buf, view, t, true);
+	return buf.data;
+}
+
+char *
+view_direct_sql(const char *version_schema, const Table *t, bool opening)
+{
+	char	   *view = sql_qualified(version_schema, t->new_name);
+	ViewRights	rights = view_rights(t->relid);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	view_head(&buf, true, view, &rights);
+	appendStringInfo(&buf, "SELECT %s FROM %s AS t;\n", column_list(t), sql_qualified(t->schema, t->name));
+	defaults_sql(&buf, view, t, opening);
+	return buf.data;
+}
+
+char *
+schema_sql(const char *schema, const char *base_schema, const char *comment)
+{
+	SqlRows    *rows = sql_queryp("SELECT CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END"
+								  " FROM pg_namespace n, aclexplode(n.nspacl) x WHERE n.nspname = $1 AND x.privilege_type = 'USAGE'"
+								  " AND x.grantee <> n.nspowner ORDER BY 1", P_text(base_schema));
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE SCHEMA %s;\n", quote_identifier(schema));
+	for (uint64 r = 0; r < rows->n; r++)
+		appendStringInfo(&buf, "GRANT USAGE ON SCHEMA %s TO %s;\n", quote_identifier(schema), rows->v[r][0]);
+	if (comment)
+		appendStringInfo(&buf, "COMMENT ON SCHEMA %s IS %s;\n", quote_identifier(schema), quote_literal_cstr(comment));
+	return buf.data;
+}

@@ -1,0 +1,26 @@
+-- The sync trigger, and what the version views and the backfill call.
+CREATE FUNCTION mig.sync() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_sync';
+COMMENT ON FUNCTION mig.sync() IS 'keeps both versions'' values of a row equal; made by mig_start()';
+
+CREATE FUNCTION mig.lane(tid, int) RETURNS int
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF COST 1 AS 'MODULE_PATHNAME', 'mig_lane';
+COMMENT ON FUNCTION mig.lane(tid, int) IS 'lane of a row: its offset in the page, modulo the number of lanes';
+
+CREATE FUNCTION mig.holds_support(internal) RETURNS internal
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mig_holds_support';
+COMMENT ON FUNCTION mig.holds_support(internal) IS 'planner support for mig.holds()';
+
+CREATE FUNCTION mig.holds(xmin xid, cmin cid, relation oid, rule_kind text, constraint_name text, column_name text, ok boolean)
+    RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 0.0001 SUPPORT mig.holds_support AS 'MODULE_PATHNAME', 'mig_holds';
+COMMENT ON FUNCTION mig.holds(xid, cid, oid, text, text, text, boolean)
+    IS 'true; raises the rule''s own error for a row that the current command has written and that breaks it (rule_kind: n = NOT NULL, c = CHECK)';
+
+CREATE FUNCTION mig.closed(message text, hint text) RETURNS boolean
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'mig_closed';
+COMMENT ON FUNCTION mig.closed(text, text) IS 'raises 55000: the version is not open';
+
+CREATE FUNCTION mig.closed_write() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_closed_write';
+COMMENT ON FUNCTION mig.closed_write() IS 'INSTEAD OF trigger of a closed view: raises the same as mig.closed(message, hint)';

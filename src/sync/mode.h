@@ -1,0 +1,26 @@
+/*
+ * mode.h
+ *		What the sync trigger is used for at the moment: a client's writes, the backfill's, or a repair's.
+ */
+#ifndef MIG_MODE_H
+#define MIG_MODE_H
+
+#include "postgres.h"
+#include "access/htup.h"
+#include "executor/tuptable.h"
+#include "utils/rel.h"
+
+typedef enum SyncMode
+{
+	SYNC_CLIENT,
+	SYNC_BACKFILL,
+	SYNC_PASS
+} SyncMode;
+
+extern SyncMode sync_mode(void);	/* of the trigger call under way */
+
+/* Tell that up failed for a row: collected in backfill mode, else logged, once per relation and transaction. */
+extern void sync_failure(Relation rel, TimestampTz *logged_in, TupleTableSlot *row, ItemPointer tid, AttrNumber column,
+						 const char *error);
+
+#endif

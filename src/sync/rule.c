@@ -1,0 +1,153 @@
+/*
+ * rule.c
+ *		What the version views call: mig.holds() keeps new-version writes to rules that are not constraints yet, mig.closed() stands for a
+ *		table of a version that may not be used, mig.lane() deals rows to the backfill's lanes.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/supportnodes.h"
+#include "storage/itemptr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+
+PG_FUNCTION_INFO_V1(mig_lane);
+PG_FUNCTION_INFO_V1(mig_holds);
+PG_FUNCTION_INFO_V1(mig_holds_support);
+PG_FUNCTION_INFO_V1(mig_closed);
+PG_FUNCTION_INFO_V1(mig_closed_write);
+PGDLLEXPORT Datum mig_lane(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum mig_holds(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum mig_holds_support(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum mig_closed(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum mig_closed_write(PG_FUNCTION_ARGS);
+
+/* mig.lane(tid, lanes): the offset within the page, modulo the number of lanes */
+Datum
+mig_lane(PG_FUNCTION_ARGS)
+{
+	ItemPointer tid = (ItemPointer) PG_GETARG_POINTER(0);
+	int32		lanes = PG_GETARG_INT32(1);
+
+	PG_RETURN_INT32(lanes > 0 ? ItemPointerGetOffsetNumberNoCheck(tid) % lanes : 0);
+}
+
+/* A text argument as a C string; NULL when it is an SQL NULL. */
+static char *
+text_arg(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+/* Raises what PostgreSQL raises for a NULL in a NOT NULL column. */
+static void
+raise_not_null(Oid relid, const char *column)
+{
+	char	   *relation = get_rel_name(relid);
+	Oid			schema = get_rel_namespace(relid);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint", column, relation),
+			 err_generic_string(PG_DIAG_SCHEMA_NAME, get_namespace_name(schema)),
+			 err_generic_string(PG_DIAG_TABLE_NAME, relation),
+			 err_generic_string(PG_DIAG_COLUMN_NAME, column)));
+}
+
+/* Raises what PostgreSQL raises for a violated CHECK. */
+static void
+raise_check(Oid relid, const char *constraint)
+{
+	char	   *relation = get_rel_name(relid);
+	Oid			schema = get_rel_namespace(relid);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("new row for relation \"%s\" violates check constraint \"%s\"", relation, constraint),
+			 err_generic_string(PG_DIAG_SCHEMA_NAME, get_namespace_name(schema)),
+			 err_generic_string(PG_DIAG_TABLE_NAME, relation),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint)));
+}
+
+/*
+ * Was the row version written by the statement that asks? A scan never sees such a one, its snapshot being older; only a check option,
+ * which looks at the row after it was written, does.
+ */
+static bool
+just_written(TransactionId xmin, CommandId cmin)
+{
+	return ActiveSnapshotSet() && TransactionIdIsCurrentTransactionId(xmin) && cmin >= GetActiveSnapshot()->curcid;
+}
+
+/*
+ * mig.holds(xmin, cmin, relation, rule kind, constraint, column, ok): true, unless the row was just written and breaks the rule. As with
+ * a CHECK, a rule that comes out NULL holds.
+ */
+Datum
+mig_holds(PG_FUNCTION_ARGS)
+{
+	char	   *kind;
+
+	if (PG_ARGISNULL(6) || PG_GETARG_BOOL(6))
+		PG_RETURN_BOOL(true);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || !just_written(PG_GETARG_TRANSACTIONID(0), DatumGetCommandId(PG_GETARG_DATUM(1))))
+		PG_RETURN_BOOL(true);
+	kind = text_arg(fcinfo, 3);
+	if (kind && kind[0] == 'n')
+		raise_not_null(PG_GETARG_OID(2), text_arg(fcinfo, 5));
+	raise_check(PG_GETARG_OID(2), text_arg(fcinfo, 4));
+	PG_RETURN_BOOL(false);
+}
+
+/* Planner support of mig.holds(): it keeps every row of a scan, so plans are what they are without it. */
+Datum
+mig_holds_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (IsA(request, SupportRequestSelectivity))
+	{
+		((SupportRequestSelectivity *) request)->selectivity = 1.0;
+		PG_RETURN_POINTER(request);
+	}
+	PG_RETURN_POINTER(NULL);
+}
+
+/* Raises that a version is closed. */
+static void
+raise_closed(const char *message, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("%s", message ? message : "this version is closed"),
+			 hint ? errhint("%s", hint) : 0));
+}
+
+/* mig.closed(message, hint): raises 55000 */
+Datum
+mig_closed(PG_FUNCTION_ARGS)
+{
+	raise_closed(text_arg(fcinfo, 0), text_arg(fcinfo, 1));
+	PG_RETURN_NULL();
+}
+
+/* mig.closed_write(): INSTEAD OF trigger of a closed view, so that an INSERT raises the same; arguments: message, hint */
+Datum
+mig_closed_write(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager", "mig.closed_write")));
+	raise_closed(data->tg_trigger->tgnargs > 0 ? data->tg_trigger->tgargs[0] : NULL,
+				 data->tg_trigger->tgnargs > 1 ? data->tg_trigger->tgargs[1] : NULL);
+	PG_RETURN_NULL();
+}
