@@ -60,11 +60,11 @@ is_own_column(const Operation *op, const RawExpr *expr)
 		(list_length(ref->fields) == 2 && strcmp(strVal(linitial(ref->fields)), op->table) == 0);
 }
 
-/* Leaves out an up or down that changes nothing. */
+/* Leaves out an up or down that changes nothing. In a change of type it is a cast; for an added or dropped column it is a mistake to report. */
 void
 operation_normalize(Operation *op)
 {
-	if (op->kind == OP_ALTER_TYPE)
+	if (op->kind == OP_ALTER_TYPE || op->kind == OP_ADD_COLUMN || op->kind == OP_DROP_COLUMN)
 		return;
 	if (is_own_column(op, op->up))
 		op->up = NULL;

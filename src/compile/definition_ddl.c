@@ -45,7 +45,8 @@ static const Refusal refused_statements[] = {
 	{T_CreateTableAsStmt, NULL, "Create the table by itself: nobody uses it yet. Version views of it are made by mig_refresh_views()."},
 	{T_IndexStmt, NULL, "Run CREATE INDEX CONCURRENTLY by itself."},
 	{T_DropStmt, NULL, "Run it by itself after mig_complete, when no version needs the object any more."},
-	{T_AlterObjectSchemaStmt, NULL, "Versions belong to one schema: run ALTER … SET SCHEMA by itself, when no migration is active."},
+	{T_AlterObjectSchemaStmt, "SET SCHEMA", "Versions belong to one schema: run ALTER ... SET SCHEMA by itself, when no migration is active."},
+	{T_AlterTableMoveAllStmt, "ALTER TABLE ALL IN TABLESPACE", "It copies tables under exclusive locks: run it by itself when no one uses them."},
 	{T_AlterOwnerStmt, NULL, HINT_PLAIN},
 	{T_InsertStmt, NULL, "Existing rows get their values from USING or the option \"up\"."},
 	{T_UpdateStmt, NULL, "Existing rows get their values from USING or the option \"up\"."},
@@ -62,8 +63,8 @@ static const Refusal refused_statements[] = {
 /* Sub-commands of ALTER TABLE */
 static const Refusal refused_commands[] = {
 	{AT_SetStatistics, "SET STATISTICS", HINT_PLAIN},
-	{AT_SetOptions, "SET (…) of a column", HINT_PLAIN},
-	{AT_ResetOptions, "RESET (…) of a column", HINT_PLAIN},
+	{AT_SetOptions, "SET (...) of a column", HINT_PLAIN},
+	{AT_ResetOptions, "RESET (...) of a column", HINT_PLAIN},
 	{AT_SetStorage, "SET STORAGE", HINT_PLAIN},
 	{AT_SetCompression, "SET COMPRESSION", HINT_PLAIN},
 	{AT_ValidateConstraint, "VALIDATE CONSTRAINT", "Run it by itself: it does not block writes. A CHECK added by a migration is validated by it."},
@@ -75,8 +76,8 @@ static const Refusal refused_commands[] = {
 	{AT_SetUnLogged, "SET UNLOGGED", "It rewrites the table under an exclusive lock: run it by itself when no one uses the table."},
 	{AT_SetAccessMethod, "SET ACCESS METHOD", "It rewrites the table under an exclusive lock: run it by itself when no one uses the table."},
 	{AT_SetTableSpace, "SET TABLESPACE", "It copies the table under an exclusive lock: run it by itself when no one uses the table."},
-	{AT_SetRelOptions, "SET (…)", HINT_PLAIN},
-	{AT_ResetRelOptions, "RESET (…)", HINT_PLAIN},
+	{AT_SetRelOptions, "SET (...)", HINT_PLAIN},
+	{AT_ResetRelOptions, "RESET (...)", HINT_PLAIN},
 	{AT_EnableTrig, "ENABLE TRIGGER", HINT_PLAIN},
 	{AT_EnableAlwaysTrig, "ENABLE ALWAYS TRIGGER", HINT_PLAIN},
 	{AT_EnableReplicaTrig, "ENABLE REPLICA TRIGGER", HINT_PLAIN},
@@ -95,8 +96,8 @@ static const Refusal refused_commands[] = {
 	{AT_ForceRowSecurity, "FORCE ROW LEVEL SECURITY", HINT_PLAIN},
 	{AT_NoForceRowSecurity, "NO FORCE ROW LEVEL SECURITY", HINT_PLAIN},
 	{AT_AttachPartition, "ATTACH PARTITION", HINT_LATER},
-	{AT_DetachPartition, "DETACH PARTITION", "Run ALTER TABLE … DETACH PARTITION … CONCURRENTLY by itself."},
-	{AT_AddIdentity, "ADD GENERATED AS IDENTITY", "Use SET DEFAULT nextval('…') with a sequence of your own, or add it by itself after mig_complete."},
+	{AT_DetachPartition, "DETACH PARTITION", "Run ALTER TABLE ... DETACH PARTITION ... CONCURRENTLY by itself."},
+	{AT_AddIdentity, "ADD GENERATED AS IDENTITY", "Use SET DEFAULT nextval('...') with a sequence of your own, or add it by itself after mig_complete."},
 	{AT_SetIdentity, "SET GENERATED", HINT_PLAIN},
 	{AT_DropIdentity, "DROP IDENTITY", HINT_PLAIN},
 	{AT_DropExpression, "DROP EXPRESSION", HINT_PLAIN},
@@ -105,11 +106,11 @@ static const Refusal refused_commands[] = {
 
 /* Constraints of an added column */
 static const Refusal refused_column_constraints[] = {
-	{CONSTR_IDENTITY, "GENERATED AS IDENTITY on an added column", "Use type serial or bigserial, or DEFAULT nextval('…')."},
-	{CONSTR_GENERATED, "GENERATED ALWAYS AS … STORED on an added column", "It rewrites the table: add a plain column and give its expression as the option \"up\"."},
+	{CONSTR_IDENTITY, "GENERATED AS IDENTITY on an added column", "Use type serial or bigserial, or DEFAULT nextval('...')."},
+	{CONSTR_GENERATED, "GENERATED ALWAYS AS ... STORED on an added column", "It rewrites the table: add a plain column and give its expression as the option \"up\"."},
 	{CONSTR_PRIMARY, "PRIMARY KEY on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX."},
 	{CONSTR_UNIQUE, "UNIQUE on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD UNIQUE USING INDEX."},
-	{CONSTR_FOREIGN, "REFERENCES on an added column", "Add the column, complete, then ADD FOREIGN KEY … NOT VALID and VALIDATE CONSTRAINT."},
+	{CONSTR_FOREIGN, "REFERENCES on an added column", "Add the column, complete, then ADD FOREIGN KEY ... NOT VALID and VALIDATE CONSTRAINT."},
 	{-1, "this constraint on an added column", HINT_COLUMN}
 };
 
@@ -117,9 +118,9 @@ static const Refusal refused_column_constraints[] = {
 static const Refusal refused_constraints[] = {
 	{CONSTR_PRIMARY, "ADD PRIMARY KEY", "Run CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX, by themselves."},
 	{CONSTR_UNIQUE, "ADD UNIQUE", "Run CREATE UNIQUE INDEX CONCURRENTLY, then ADD UNIQUE USING INDEX, by themselves."},
-	{CONSTR_FOREIGN, "ADD FOREIGN KEY", "Run ADD FOREIGN KEY … NOT VALID, then VALIDATE CONSTRAINT, by themselves."},
+	{CONSTR_FOREIGN, "ADD FOREIGN KEY", "Run ADD FOREIGN KEY ... NOT VALID, then VALIDATE CONSTRAINT, by themselves."},
 	{CONSTR_EXCLUSION, "ADD EXCLUDE", "An exclusion constraint cannot be built without blocking writes: run it by itself."},
-	{CONSTR_NOTNULL, "ADD NOT NULL as a constraint of the table", "Write ALTER COLUMN … SET NOT NULL."},
+	{CONSTR_NOTNULL, "ADD NOT NULL as a constraint of the table", "Write ALTER COLUMN ... SET NOT NULL."},
 	{-1, "this constraint", "Supported is CHECK; add others by themselves."}
 };
 
@@ -134,13 +135,13 @@ refuse(const Reader *reader, int location, const char *what, const char *hint)
 			 source_position(reader->source, location >= 0 ? location : reader->location)));
 }
 
-/* Refuses something as a table says, whose last entry is for all that it does not list. */
+/* Refuses something as a table says, whose last entry is for all that it does not list; `what` names it where the table does not. */
 static void
 refuse_from(const Reader *reader, const Refusal *table, int tag, int location, const char *what)
 {
 	while (table->tag != tag && table->tag != -1)
 		table++;
-	refuse(reader, location, what != NULL ? what : table->what, table->hint);
+	refuse(reader, location, table->what != NULL ? table->what : what, table->hint);
 }
 
 /* Refuses the statement. */

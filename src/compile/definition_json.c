@@ -53,8 +53,8 @@ static void read_create_constraint(Definition *definition, const JsonNode *node)
 static void read_drop_constraint(Definition *definition, const JsonNode *node);
 static void read_drop_multicolumn_constraint(Definition *definition, const JsonNode *node);
 
-#define HINT_UNIQUE		"Complete the migration, run CREATE UNIQUE INDEX CONCURRENTLY, then ALTER TABLE … ADD … USING INDEX."
-#define HINT_REFERENCES	"Complete the migration, then run ALTER TABLE … ADD FOREIGN KEY … NOT VALID and VALIDATE CONSTRAINT."
+#define HINT_UNIQUE		"Complete the migration, run CREATE UNIQUE INDEX CONCURRENTLY, then ALTER TABLE ... ADD ... USING INDEX."
+#define HINT_REFERENCES	"Complete the migration, then run ALTER TABLE ... ADD FOREIGN KEY ... NOT VALID and VALIDATE CONSTRAINT."
 #define HINT_GENERATED	"Add a plain column and give its expression as \"up\", or use type serial or bigserial."
 
 static const Field manifest_fields[] = {
@@ -172,7 +172,7 @@ static const OperationFormat formats[] = {
 	{"drop_table", NULL, NULL, "Run DROP TABLE by itself after mig_complete, when no version needs the table any more."},
 	{"create_index", NULL, NULL, "Run CREATE INDEX CONCURRENTLY by itself."},
 	{"drop_index", NULL, NULL, "Run DROP INDEX CONCURRENTLY by itself after mig_complete."},
-	{"set_replica_identity", NULL, NULL, "Run ALTER TABLE … REPLICA IDENTITY by itself, before mig_start or after mig_complete."},
+	{"set_replica_identity", NULL, NULL, "Run ALTER TABLE ... REPLICA IDENTITY by itself, before mig_start or after mig_complete."},
 	{"sql", NULL, NULL, "Run the statement by itself, or write the migration as DDL."},
 	{NULL}
 };

@@ -148,12 +148,15 @@ json_node_parse(const char *text, const char *what, const char *root_path)
 
 	result = pg_parse_json(lex, &actions);
 	if (result != JSON_SUCCESS)
+	{
+		const char *path = builder.open == NULL ? "" : json_node_path(builder.open);
+
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("malformed %s", what),
 				 errdetail("Line %d: %s", lex->line_number, json_errdetail(result, lex)),
-				 builder.open == NULL ? 0 :
-				 errhint("The error lies within %s.", *json_node_path(builder.open) ? json_node_path(builder.open) : "the outermost object")));
+				 *path == '\0' ? 0 : errhint("The error lies within %s.", path)));
+	}
 	return builder.root;
 }
 

@@ -5,7 +5,7 @@
  * Expressions are raw parse trees (before parse analysis); they are analysed later against a shape (compile/expr.c). Front ends look at no catalog.
  * A raw tree's locations are offsets into `source` of its RawExpr.
  * up and down stand on the first operation of a group that changes a column's values, so that they apply once. One that is just the
- * column's own name is left out (NULL), except on OP_ALTER_TYPE.
+ * column's own name is left out (NULL), except on OP_ALTER_TYPE, OP_ADD_COLUMN and OP_DROP_COLUMN.
  */
 #ifndef MIG_OPERATION_H
 #define MIG_OPERATION_H
