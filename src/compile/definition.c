@@ -86,7 +86,7 @@ source_error(void *arg)
 		internalerrquery(context->source);
 	}
 	if (context->path != NULL)
-		errcontext("migration definition, %s", context->path);
+		errcontext("%s", context->path);
 }
 
 /* Starts a stretch of code whose errors' positions point into `source`. */

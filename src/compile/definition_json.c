@@ -55,7 +55,7 @@ static void read_drop_multicolumn_constraint(Definition *definition, const JsonN
 
 #define HINT_UNIQUE		"Complete the migration, run CREATE UNIQUE INDEX CONCURRENTLY, then ALTER TABLE ... ADD ... USING INDEX."
 #define HINT_REFERENCES	"Complete the migration, then run ALTER TABLE ... ADD FOREIGN KEY ... NOT VALID and VALIDATE CONSTRAINT."
-#define HINT_GENERATED	"Add a plain column and give its expression as \"up\", or use type serial or bigserial."
+#define HINT_GENERATED	"Add a plain column and give its expression as \"up\"; for an identity, create a sequence first and use default nextval('...')."
 
 static const Field manifest_fields[] = {
 	{"name", VALUE_STRING},
