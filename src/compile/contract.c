@@ -37,7 +37,8 @@ column_options_sql(const Table *t, const Column *c)
 					  " CASE WHEN a.attstorage <> y.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'"
 					  "  WHEN 'x' THEN 'EXTENDED' ELSE 'MAIN' END END,"
 					  " CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,"
-					  " (SELECT string_agg(format('%I = %L', split_part(u, '=', 1), substr(u, strpos(u, '=') + 1)), ', ') FROM unnest(a.attoptions) u)"
+					  " (SELECT string_agg(format('%I = %L', split_part(u, '=', 1), substr(u, strpos(u, '=') + 1)), ', ') FROM unnest(a.attoptions) u"
+					  "  WHERE u ~ '^n_distinct')"
 					  " FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum = $2",
 					  P_oid(t->relid), P_int4(c->att));
 	v = rows->v[0];

@@ -21,17 +21,13 @@
 
 #include "base/sql.h"
 #include "compile/shape.h"
+#include "store/transform.h"
 
-/* Error position of an operation in a DDL definition; the definition text is set as the query by whoever runs it. */
+/* Error position of an operation in a DDL definition */
 static int
 op_position(const Operation *op)
 {
-	if (op->source && op->location >= 0)
-	{
-		internalerrquery(op->source);
-		internalerrposition(op->location + 1);
-	}
-	return 0;
+	return source_position(op->source, op->location);
 }
 
 static ExprTarget
@@ -290,6 +286,16 @@ changes_data(const Operation *op)
 	return (op->up && !is_bare_column(op->up, op->column)) || (op->down && !is_bare_column(op->down, op->column));
 }
 
+/* Only the data change: a transformation without a change of definition, or the one that comes with a constraint. */
+static void
+apply_change_data(Table *t, const Operation *op)
+{
+	Column	   *c = shape_column(t, op->column, false);
+	Column		before = *c;
+
+	replace_value(t, op, c, &before);
+}
+
 static void
 apply_not_null(Table *t, const Operation *op, bool not_null)
 {
@@ -376,14 +382,12 @@ apply_add_check(Table *t, const Operation *op)
 	Rule	   *rule = palloc0(sizeof(Rule));
 	ExprTarget	target = {BOOLOID, -1, InvalidOid, "check", false};
 	Node	   *expr;
+	ListCell   *lc;
 
+	foreach(lc, op->columns)
+		(void) shape_column(t, lfirst(lc), false);
 	if (op->column && changes_data(op))
-	{
-		Column	   *c = shape_column(t, op->column, false);
-		Column		before = *c;
-
-		replace_value(t, op, c, &before);
-	}
+		apply_change_data(t, op);
 	/* analysed now for its errors; its SQL is made when the physical columns are known */
 	expr = expr_analyze(op->expr, shape_values(t), t->name, t->new_name, &target);
 	if (op->name && constraint_name_used(t, op->name))
@@ -397,6 +401,66 @@ apply_add_check(Table *t, const Operation *op)
 	rule->no_inherit = op->no_inherit;
 	rule->valid = true;
 	t->rules = lappend(t->rules, rule);
+}
+
+/* The names a constraint's columns have in the shape */
+static List *
+constraint_columns(const Table *t, const Constr *k)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att != 0 && !c->dropped && bms_is_member(c->att, k->columns))
+			names = lappend(names, makeString(c->name));
+	}
+	return names;
+}
+
+/* Raise unless the columns an operation lists are those of the constraint. */
+static void
+check_constraint_columns(const Table *t, const Operation *op, const Constr *k)
+{
+	List	   *names = constraint_columns(t, k);
+	List	   *listed = NIL;
+	List	   *wrong;
+	ListCell   *lc;
+
+	if (op->columns == NIL)
+		return;
+	foreach(lc, op->columns)
+		listed = lappend(listed, makeString(lfirst(lc)));
+	wrong = list_difference(listed, names);
+	if (wrong != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("constraint \"%s\" does not have column \"%s\" at %s", op->name, strVal(linitial(wrong)), op->path)));
+	wrong = list_difference(names, listed);
+	if (wrong != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" of constraint \"%s\" has no \"down\" at %s", strVal(linitial(wrong)), op->name, op->path)));
+}
+
+/* The operation with the constraint's only column as the one that its up and down are for */
+static const Operation *
+with_constraint_column(const Table *t, const Operation *op, const Constr *k)
+{
+	List	   *names = constraint_columns(t, k);
+	Operation  *bound = palloc(sizeof(Operation));
+
+	if (list_length(names) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("constraint \"%s\" at %s does not have exactly one column", op->name, op->path),
+				 errhint("Use drop_multicolumn_constraint.")));
+	*bound = *op;
+	bound->column = strVal(linitial(names));
+	operation_normalize(bound);
+	return bound;
 }
 
 static void
@@ -423,14 +487,12 @@ apply_drop_constraint(Table *t, const Operation *op)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("constraint \"%s\" is not a CHECK constraint and cannot be dropped in a migration yet", op->name),
 				 op_position(op)));
+	check_constraint_columns(t, op, k);
 	k->dropped = true;
-	if (op->column && op->down && !is_bare_column(op->down, op->column))
-	{
-		Column	   *c = shape_column(t, op->column, false);
-		Column		before = *c;
-
-		replace_value(t, op, c, &before);
-	}
+	if (op->column == NULL && (op->up || op->down))
+		op = with_constraint_column(t, op, k);
+	if (op->column && changes_data(op))
+		apply_change_data(t, op);
 }
 
 static void
@@ -510,25 +572,33 @@ shape_apply(Table *t, const Operation *op)
 			t->comment = op->comment;
 			t->comment_changed = true;
 			break;
+		case OP_CHANGE_DATA:
+			apply_change_data(t, op);
+			break;
 	}
 }
 
-/* Name the hidden physical columns and give them the numbers they will have. */
+/* Name the hidden physical columns of one kind and give them the numbers they will have. */
 static void
-name_hidden_columns(Table *t)
+name_hidden(Table *t, bool aligned)
 {
-	int			n = 0;
 	ListCell   *lc;
 
 	foreach(lc, t->columns)
 	{
 		Column	   *c = lfirst(lc);
+		int16		len;
+		bool		byval;
+		char		align;
 
 		if (!c->second || c->dropped)
 			continue;
-		c->hidden = psprintf("_mig_c%d", ++n);
-		t->physical = lappend(t->physical, c->hidden);
-		c->hidden_att = list_length(t->physical);
+		get_typlenbyvalalign(c->type, &len, &byval, &align);
+		if ((len > 0 && align == TYPALIGN_DOUBLE) != aligned)
+			continue;
+		t->hidden = lappend(t->hidden, c);
+		c->hidden = psprintf("_mig_c%d", list_length(t->hidden));
+		c->hidden_att = t->natts + (shape_has_pairs(t) ? 1 : 0) + list_length(t->hidden);
 		if (c->hidden_att > MaxHeapAttributeNumber - 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_TOO_MANY_COLUMNS),
@@ -536,6 +606,23 @@ name_hidden_columns(Table *t)
 					 errdetail("A table has %d in its life, dropped columns included; this one has used %d.",
 							   MaxHeapAttributeNumber, t->natts)));
 	}
+}
+
+/*
+ * Name all hidden columns. The state column comes first and 8-byte columns next, so that their alignment hides it; the table's own names
+ * are extended by the hidden ones in the order in which they are added.
+ */
+static void
+name_hidden_columns(Table *t)
+{
+	ListCell   *lc;
+
+	name_hidden(t, true);
+	name_hidden(t, false);
+	if (shape_has_pairs(t))
+		t->physical = lappend(t->physical, STATE_COLUMN);
+	foreach(lc, t->hidden)
+		t->physical = lappend(t->physical, ((Column *) lfirst(lc))->hidden);
 }
 
 /* Where the backward pass stands: each column's value over the new shape. */

@@ -280,14 +280,12 @@ add_columns_sql(const Table *t)
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "ALTER TABLE %s", sql_qualified(t->schema, t->name));
-	if (shape_has_pairs(t))		/* first, where an 8-byte column's alignment hides it */
+	if (shape_has_pairs(t))
 		appendStringInfo(&buf, " ADD COLUMN " STATE_COLUMN " %s,", state_type(t));
-	foreach(lc, t->columns)
+	foreach(lc, t->hidden)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (!c->second || c->dropped)
-			continue;
 		appendStringInfo(&buf, " ADD COLUMN %s %s%s", c->hidden, type_sql(c->type, c->typmod), collate_sql(c->type, c->collation));
 		if (c->fast_default && c->added_sql)
 			appendStringInfo(&buf, " DEFAULT %s%s", c->added_sql, c->not_null ? " NOT NULL" : "");

@@ -115,6 +115,7 @@ typedef struct Table
 	List	   *constraints;	/* Constr * */
 	List	   *rules;			/* Rule *: CHECKs added, or carried to changed columns; NOT NULLs */
 	List	   *edits;			/* Edit *, in order */
+	List	   *hidden;			/* Column *: those with a hidden column, in the order they are added */
 	List	   *physical;		/* char *: physical column names by attribute number, "" for dropped ones */
 	bool		comment_changed;
 	char	   *comment;
