@@ -270,7 +270,7 @@ report_timeout(const Call *call, const Migration *mig)
 			 errdetail("It is %s in phase \"%s\"%s%s.", mig->paused ? "paused" : "waiting", phase_name(mig->phase),
 					   mig->reason ? ": " : "", mig->reason ? mig->reason : ""),
 			 mig->paused ? errhint("Call mig_resume('%s').", mig->name) :
-			 mig->phase == PHASE_READY ? errhint("Call mig_complete('%s').", mig->name) :
+			 mig->phase == PHASE_READY ? errhint("Call %s('%s').", call->until >= PHASE_ROLLING_BACK ? "mig_rollback" : "mig_complete", mig->name) :
 			 !shmem_available() || !mig_worker ? errhint("No background workers are at work here: use CALL mig_run('%s').", mig->name) :
 			 errhint("mig_status('%s') shows how far it is.", mig->name)));
 }
