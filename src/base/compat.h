@@ -15,6 +15,8 @@
 #include "varatt.h"
 #endif
 
+#include "common/jsonapi.h"
+#include "mb/pg_wchar.h"
 #include "nodes/parsenodes.h"
 #include "nodes/params.h"
 #include "tcop/utility.h"
@@ -32,6 +34,29 @@
 #define mig_relation_ownercheck(relid, roleid)	object_ownercheck(RelationRelationId, relid, roleid)
 #define mig_namespace_aclcheck(nspid, roleid, mode)	object_aclcheck(NamespaceRelationId, nspid, roleid, mode)
 #define mig_database_aclcheck(dbid, roleid, mode)	object_aclcheck(DatabaseRelationId, dbid, roleid, mode)
+#endif
+
+/* 16 let the JSON parser's callbacks return an error code; 17 let the caller bring the lexer */
+#if PG_VERSION_NUM < 160000
+typedef void MigJsonResult;
+#define MIG_JSON_OK
+#else
+typedef JsonParseErrorType MigJsonResult;
+#define MIG_JSON_OK JSON_SUCCESS
+#endif
+#if PG_VERSION_NUM < 170000
+#define mig_json_lexer(text, len) \
+	makeJsonLexContextCstringLen(unconstify(char *, text), len, GetDatabaseEncoding(), true)
+#else
+#define mig_json_lexer(text, len) \
+	makeJsonLexContextCstringLen(NULL, text, len, GetDatabaseEncoding(), true)
+#endif
+
+/* 16 added STORAGE to a column's definition */
+#if PG_VERSION_NUM < 160000
+#define mig_column_storage_name(columndef)	((const char *) NULL)
+#else
+#define mig_column_storage_name(columndef)	((const char *) (columndef)->storage_name)
 #endif
 
 #endif

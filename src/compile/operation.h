@@ -4,6 +4,8 @@
  *
  * Expressions are raw parse trees (before parse analysis); they are analysed later against a shape (compile/expr.c). Front ends look at no catalog.
  * A raw tree's locations are offsets into `source` of its RawExpr.
+ * up and down stand on the first operation of a group that changes a column's values, so that they apply once. One that is just the
+ * column's own name is left out (NULL), except on OP_ALTER_TYPE, OP_ADD_COLUMN and OP_DROP_COLUMN.
  */
 #ifndef MIG_OPERATION_H
 #define MIG_OPERATION_H
@@ -14,19 +16,20 @@
 
 typedef enum OperationKind
 {
-	OP_ADD_COLUMN,				/* column, type, [expr = default], not_null, [up], [checks], [comment] */
+	OP_ADD_COLUMN,				/* column, type, [collation], [expr = default], not_null, [up]; its CHECKs and comment follow as operations */
 	OP_DROP_COLUMN,				/* column, [down] */
 	OP_RENAME_COLUMN,			/* column, new_name */
 	OP_RENAME_TABLE,			/* new_name */
-	OP_ALTER_TYPE,				/* column, type, [collation in TypeName's ColumnDef], [up], [down]; using_given */
+	OP_ALTER_TYPE,				/* column, type, [collation], [up = USING], [down] */
 	OP_SET_NOT_NULL,			/* column, [up], [down] */
 	OP_DROP_NOT_NULL,			/* column, [up], [down] */
 	OP_SET_DEFAULT,				/* column, expr; NULL expr: drop default */
-	OP_ADD_CHECK,				/* name (NULL: generate as PostgreSQL does), expr, no_inherit, [column + up + down] */
-	OP_DROP_CONSTRAINT,			/* name, [column + up + down] */
+	OP_ADD_CHECK,				/* name (NULL: generate as PostgreSQL does), expr, no_inherit, [columns], [column + up + down] */
+	OP_DROP_CONSTRAINT,			/* name, if_exists, [columns], [column + up + down]; up/down without column: the constraint's only column */
 	OP_RENAME_CONSTRAINT,		/* name, new_name */
 	OP_COMMENT_COLUMN,			/* column, comment (NULL: remove) */
-	OP_COMMENT_TABLE			/* comment (NULL: remove) */
+	OP_COMMENT_TABLE,			/* comment (NULL: remove) */
+	OP_CHANGE_DATA				/* column, [up], [down]: its values change, its definition does not */
 } OperationKind;
 
 /* An expression as written */
@@ -48,11 +51,12 @@ typedef struct Operation
 	char	   *column;
 	char	   *new_name;
 	char	   *name;			/* of a constraint */
+	List	   *columns;		/* char *: the constraint's columns as a manifest lists them, all must be; NIL if it lists none */
 	TypeName   *type;
 	CollateClause *collation;
 	bool		not_null;
 	bool		no_inherit;
-	bool		if_exists;		/* DROP COLUMN IF EXISTS / ADD COLUMN IF NOT EXISTS */
+	bool		if_exists;		/* DROP COLUMN/CONSTRAINT IF EXISTS / ADD COLUMN IF NOT EXISTS */
 	RawExpr    *expr;
 	RawExpr    *up;
 	RawExpr    *down;
@@ -77,7 +81,28 @@ extern Definition *definition_read(const char *text, const char *options);
 extern Definition *definition_ddl(const char *text, const char *options);
 extern Definition *definition_json(const char *text);
 
-/* Parse one expression's text ("SELECT …" stands for a scalar sub-query). 42601 with the path in the context. */
+/*
+ * Positions. Between source_begin() and source_end(), an error's position points into `source` (not into the caller's statement), and its context
+ * names `path`; either may be NULL. source_position() is for ereport: it gives an error a position (offset in bytes) of its own.
+ */
+typedef struct SourceContext
+{
+	ErrorContextCallback callback;
+	const char *source;
+	const char *path;
+} SourceContext;
+
+extern void source_begin(SourceContext *context, const char *source, const char *path);
+extern void source_end(SourceContext *context);
+extern int	source_position(const char *source, int location);
+
+/*
+ * Leave out an up or down that is just the operation's own column. The front ends call it; call it again when a dropped constraint's column
+ * becomes known.
+ */
+extern void operation_normalize(Operation *op);
+
+/* Parse one expression's text ("SELECT …" or "WITH …" stands for a scalar sub-query). 42601 with the path in the context. */
 extern RawExpr *raw_expr(const char *text, const char *path);
 
 #endif

@@ -1,0 +1,558 @@
+/*
+ * definition_ddl.c
+ *		The DDL front end: ALTER TABLE and COMMENT statements, read by the server's own parser, to operations.
+ *
+ * Whatever is not covered is refused at its position, with what to use instead: nothing a user wrote is passed over silently.
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "parser/parser.h"
+#include "parser/scanner.h"
+#include "tcop/utility.h"
+
+#include "base/compat.h"
+#include "compile/definition.h"
+
+/* Reading one statement */
+typedef struct Reader
+{
+	Definition *definition;
+	const char *source;			/* the whole definition text */
+	Node	   *statement;
+	int			start;			/* where the statement's first token is, and how long it is from there */
+	int			length;
+	const char *path;			/* "statement 2" */
+	const RangeVar *relation;
+	int			location;		/* of the sub-command being read */
+} Reader;
+
+/* A thing that cannot be done, and what to do instead */
+typedef struct Refusal
+{
+	int			tag;
+	const char *what;
+	const char *hint;
+} Refusal;
+
+#define HINT_PLAIN		"It needs no migration: run it by itself, before mig_start or after mig_complete."
+#define HINT_LATER		"Run it by itself after mig_complete."
+#define HINT_COLUMN		"Add the column without it, complete the migration, then add it by itself."
+
+/* Statements */
+static const Refusal refused_statements[] = {
+	{T_CreateStmt, NULL, "Create the table by itself: nobody uses it yet. Version views of it are made by mig_refresh_views()."},
+	{T_CreateTableAsStmt, NULL, "Create the table by itself: nobody uses it yet. Version views of it are made by mig_refresh_views()."},
+	{T_IndexStmt, NULL, "Run CREATE INDEX CONCURRENTLY by itself."},
+	{T_DropStmt, NULL, "Run it by itself after mig_complete, when no version needs the object any more."},
+	{T_AlterObjectSchemaStmt, "SET SCHEMA", "Versions belong to one schema: run ALTER ... SET SCHEMA by itself, when no migration is active."},
+	{T_AlterTableMoveAllStmt, "ALTER TABLE ALL IN TABLESPACE", "It copies tables under exclusive locks: run it by itself when no one uses them."},
+	{T_AlterOwnerStmt, NULL, HINT_PLAIN},
+	{T_InsertStmt, NULL, "Existing rows get their values from USING or the option \"up\"."},
+	{T_UpdateStmt, NULL, "Existing rows get their values from USING or the option \"up\"."},
+	{T_DeleteStmt, NULL, "Delete rows by itself, in small batches."},
+	{T_SelectStmt, NULL, "A definition is made of ALTER TABLE and COMMENT statements."},
+	{T_TransactionStmt, NULL, "Leave it out: a migration is started in the caller's transaction and driven in transactions of its own."},
+	{T_VariableSetStmt, NULL, "Run SET before the call: expressions keep the settings of the start."},
+	{T_GrantStmt, NULL, "Grant on the table by itself: version views take its grants over, mig_refresh_views() renews them."},
+	{T_CreateTrigStmt, NULL, HINT_PLAIN},
+	{T_ViewStmt, NULL, HINT_LATER},
+	{-1, NULL, "A definition is made of ALTER TABLE and COMMENT ON COLUMN or TABLE statements; run others by themselves."}
+};
+
+/* Sub-commands of ALTER TABLE */
+static const Refusal refused_commands[] = {
+	{AT_SetStatistics, "SET STATISTICS", HINT_PLAIN},
+	{AT_SetOptions, "SET (...) of a column", HINT_PLAIN},
+	{AT_ResetOptions, "RESET (...) of a column", HINT_PLAIN},
+	{AT_SetStorage, "SET STORAGE", HINT_PLAIN},
+	{AT_SetCompression, "SET COMPRESSION", HINT_PLAIN},
+	{AT_ValidateConstraint, "VALIDATE CONSTRAINT", "Run it by itself: it does not block writes. A CHECK added by a migration is validated by it."},
+	{AT_AlterConstraint, "ALTER CONSTRAINT", HINT_PLAIN},
+	{AT_ChangeOwner, "OWNER TO", HINT_PLAIN},
+	{AT_ClusterOn, "CLUSTER ON", HINT_PLAIN},
+	{AT_DropCluster, "SET WITHOUT CLUSTER", HINT_PLAIN},
+	{AT_SetLogged, "SET LOGGED", "It rewrites the table under an exclusive lock: run it by itself when no one uses the table."},
+	{AT_SetUnLogged, "SET UNLOGGED", "It rewrites the table under an exclusive lock: run it by itself when no one uses the table."},
+	{AT_SetAccessMethod, "SET ACCESS METHOD", "It rewrites the table under an exclusive lock: run it by itself when no one uses the table."},
+	{AT_SetTableSpace, "SET TABLESPACE", "It copies the table under an exclusive lock: run it by itself when no one uses the table."},
+	{AT_SetRelOptions, "SET (...)", HINT_PLAIN},
+	{AT_ResetRelOptions, "RESET (...)", HINT_PLAIN},
+	{AT_EnableTrig, "ENABLE TRIGGER", HINT_PLAIN},
+	{AT_EnableAlwaysTrig, "ENABLE ALWAYS TRIGGER", HINT_PLAIN},
+	{AT_EnableReplicaTrig, "ENABLE REPLICA TRIGGER", HINT_PLAIN},
+	{AT_DisableTrig, "DISABLE TRIGGER", HINT_PLAIN},
+	{AT_EnableTrigAll, "ENABLE TRIGGER ALL", HINT_PLAIN},
+	{AT_DisableTrigAll, "DISABLE TRIGGER ALL", "It would stop the triggers that keep versions in sync."},
+	{AT_EnableTrigUser, "ENABLE TRIGGER USER", HINT_PLAIN},
+	{AT_DisableTrigUser, "DISABLE TRIGGER USER", "It would stop the triggers that keep versions in sync."},
+	{AT_AddInherit, "INHERIT", HINT_LATER},
+	{AT_DropInherit, "NO INHERIT", HINT_LATER},
+	{AT_AddOf, "OF", HINT_LATER},
+	{AT_DropOf, "NOT OF", HINT_LATER},
+	{AT_ReplicaIdentity, "REPLICA IDENTITY", HINT_PLAIN},
+	{AT_EnableRowSecurity, "ENABLE ROW LEVEL SECURITY", HINT_PLAIN},
+	{AT_DisableRowSecurity, "DISABLE ROW LEVEL SECURITY", HINT_PLAIN},
+	{AT_ForceRowSecurity, "FORCE ROW LEVEL SECURITY", HINT_PLAIN},
+	{AT_NoForceRowSecurity, "NO FORCE ROW LEVEL SECURITY", HINT_PLAIN},
+	{AT_AttachPartition, "ATTACH PARTITION", HINT_LATER},
+	{AT_DetachPartition, "DETACH PARTITION", "Run ALTER TABLE ... DETACH PARTITION ... CONCURRENTLY by itself."},
+	{AT_AddIdentity, "ADD GENERATED AS IDENTITY", "Use SET DEFAULT nextval('...') with a sequence of your own, or add it by itself after mig_complete."},
+	{AT_SetIdentity, "SET GENERATED", HINT_PLAIN},
+	{AT_DropIdentity, "DROP IDENTITY", HINT_PLAIN},
+	{AT_DropExpression, "DROP EXPRESSION", HINT_PLAIN},
+	{-1, "this form of ALTER TABLE", "Supported are ADD, DROP, RENAME and ALTER COLUMN (TYPE, DEFAULT, NOT NULL), and ADD CHECK, DROP and RENAME CONSTRAINT; run others by themselves."}
+};
+
+/* Constraints of an added column */
+static const Refusal refused_column_constraints[] = {
+	{CONSTR_IDENTITY, "GENERATED AS IDENTITY on an added column", "Use type serial or bigserial, or DEFAULT nextval('...')."},
+	{CONSTR_GENERATED, "GENERATED ALWAYS AS ... STORED on an added column", "It rewrites the table: add a plain column and give its expression as the option \"up\"."},
+	{CONSTR_PRIMARY, "PRIMARY KEY on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX."},
+	{CONSTR_UNIQUE, "UNIQUE on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD UNIQUE USING INDEX."},
+	{CONSTR_FOREIGN, "REFERENCES on an added column", "Add the column, complete, then ADD FOREIGN KEY ... NOT VALID and VALIDATE CONSTRAINT."},
+	{-1, "this constraint on an added column", HINT_COLUMN}
+};
+
+/* Constraints of a table */
+static const Refusal refused_constraints[] = {
+	{CONSTR_PRIMARY, "ADD PRIMARY KEY", "Run CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX, by themselves."},
+	{CONSTR_UNIQUE, "ADD UNIQUE", "Run CREATE UNIQUE INDEX CONCURRENTLY, then ADD UNIQUE USING INDEX, by themselves."},
+	{CONSTR_FOREIGN, "ADD FOREIGN KEY", "Run ADD FOREIGN KEY ... NOT VALID, then VALIDATE CONSTRAINT, by themselves."},
+	{CONSTR_EXCLUSION, "ADD EXCLUDE", "An exclusion constraint cannot be built without blocking writes: run it by itself."},
+	{CONSTR_NOTNULL, "ADD NOT NULL as a constraint of the table", "Write ALTER COLUMN ... SET NOT NULL."},
+	{-1, "this constraint", "Supported is CHECK; add others by themselves."}
+};
+
+/* Refuses something at its position. */
+static void
+refuse(const Reader *reader, int location, const char *what, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s is not supported in an online migration", what),
+			 errhint("%s", hint),
+			 source_position(reader->source, location >= 0 ? location : reader->location)));
+}
+
+/* Refuses something as a table says, whose last entry is for all that it does not list; `what` names it where the table does not. */
+static void
+refuse_from(const Reader *reader, const Refusal *table, int tag, int location, const char *what)
+{
+	while (table->tag != tag && table->tag != -1)
+		table++;
+	refuse(reader, location, table->what != NULL ? table->what : what, table->hint);
+}
+
+/* Refuses the statement. */
+static void
+refuse_statement(const Reader *reader)
+{
+	refuse_from(reader, refused_statements, nodeTag(reader->statement), reader->start, GetCommandTagName(CreateCommandTag(reader->statement)));
+}
+
+/* Returns the length in bytes of an identifier as it stands in the text; 0 if there is none. */
+static int
+identifier_length(const char *text)
+{
+	int			n = 0;
+
+	if (*text == '"')
+	{
+		for (text++; *text != '\0'; text++, n++)
+		{
+			if (*text == '"' && *++text != '"')
+				break;
+		}
+		return n;
+	}
+	if (!isalpha((unsigned char) *text) && *text != '_' && !IS_HIGHBIT_SET(*text))
+		return 0;
+	while (isalnum((unsigned char) text[n]) || text[n] == '_' || text[n] == '$' || IS_HIGHBIT_SET(text[n]))
+		n++;
+	return n;
+}
+
+/* Refuses an identifier that the server would cut. */
+static void
+check_identifier(const Reader *reader, int location)
+{
+	if (identifier_length(reader->source + location) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("name is longer than %d bytes", NAMEDATALEN - 1),
+				 errhint("Choose a shorter name."),
+				 source_position(reader->source, location)));
+}
+
+/*
+ * Goes through the statement's tokens, because the parse tree does not say where sub-commands start: the first one follows the relation's
+ * name, the others the commas outside of parentheses. Checks identifiers on the way. `locations` has room for `n`.
+ */
+static void
+scan_statement(const Reader *reader, int *locations, int n)
+{
+	char	   *text = pnstrdup(reader->source + reader->start, reader->length);
+	core_yy_extra_type extra;
+	core_yyscan_t scanner = scanner_init(text, &extra, &ScanKeywords, ScanKeywordTokens);
+	core_YYSTYPE value;
+	YYLTYPE		at;
+	int			token;
+	int			previous = 0;
+	int			depth = 0;
+	int			found = 0;
+	bool		in_name = false;
+
+	extra.escape_string_warning = false;
+	while ((token = core_yylex(&value, &at, scanner)) != 0)
+	{
+		at += reader->start;
+		check_identifier(reader, at);
+		if (token == '(' || token == '[')
+			depth++;
+		else if (token == ')' || token == ']')
+			depth--;
+
+		if (reader->relation != NULL && at == reader->relation->location)
+			in_name = true;
+		else if (in_name && token != '.' && token != '*' && previous != '.')
+		{
+			in_name = false;
+			if (found < n)
+				locations[found++] = at;
+		}
+		else if (found > 0 && found < n && previous == ',' && depth == 0)
+			locations[found++] = at;
+		previous = token;
+	}
+	scanner_finish(scanner);
+	while (found < n)
+		locations[found++] = reader->start;
+}
+
+/* Appends an operation on the statement's table. */
+static Operation *
+add(const Reader *reader, OperationKind kind, const char *column)
+{
+	Operation  *op = definition_add(reader->definition, kind, reader->path);
+
+	op->source = reader->source;
+	op->location = reader->location;
+	op->schema = reader->relation->schemaname;
+	op->table = reader->relation->relname;
+	op->column = unconstify(char *, column);
+	return op;
+}
+
+/* Wraps an expression of the statement. */
+static RawExpr *
+expression(const Reader *reader, Node *node, const char *clause)
+{
+	return raw_expr_make(node, reader->source, psprintf("%s, %s", reader->path, clause));
+}
+
+/* Refuses what a table's name may carry but an online migration cannot follow. */
+static void
+check_relation(const Reader *reader, bool missing_ok)
+{
+	const RangeVar *relation = reader->relation;
+
+	if (relation->catalogname != NULL)
+		refuse(reader, relation->location, "a table named with its database", "Write table or schema.table.");
+	if (relation->schemaname != NULL && strcmp(relation->schemaname, "pg_temp") == 0)
+		refuse(reader, relation->location, "a temporary table", "Only its own session sees it: run the statement by itself.");
+	if (!relation->inh)
+		refuse(reader, relation->location, "ONLY", "A migration changes the table with its children: leave ONLY out.");
+	if (missing_ok)
+		refuse(reader, reader->start, "IF EXISTS of the table", "A migration is made for tables that exist: leave IF EXISTS out.");
+}
+
+/* Refuses CASCADE. */
+static void
+check_behavior(const Reader *reader, DropBehavior behavior)
+{
+	if (behavior == DROP_CASCADE)
+		refuse(reader, -1, "CASCADE", "Leave it out; the plan names the objects that depend on it.");
+}
+
+/* Refuses what a column of ADD COLUMN or TYPE may carry beside its type. */
+static void
+check_column_def(const Reader *reader, const ColumnDef *def)
+{
+	if (def->compression != NULL)
+		refuse(reader, -1, "COMPRESSION", HINT_COLUMN);
+	if (mig_column_storage_name(def) != NULL)
+		refuse(reader, -1, "STORAGE", HINT_COLUMN);
+	if (def->fdwoptions != NIL)
+		refuse(reader, -1, "OPTIONS", "Foreign tables cannot be migrated.");
+}
+
+/* Reads a CHECK, of the table or of an added column. */
+static void
+read_check(const Reader *reader, const Constraint *check)
+{
+	Operation  *op;
+
+	if (check->skip_validation)
+		refuse(reader, check->location, "NOT VALID", "Leave it out: the migration validates the constraint without blocking writes.");
+	op = add(reader, OP_ADD_CHECK, NULL);
+	op->location = check->location;
+	op->name = check->conname;
+	op->no_inherit = check->is_no_inherit;
+	op->expr = expression(reader, check->raw_expr, "CHECK");
+}
+
+/* Raises the error for two constraints of an added column that do not go together. */
+static void
+conflict(const Reader *reader, const Constraint *constraint, const char *message)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("%s for column \"%s\" of table \"%s\"", message,
+					((Operation *) llast(reader->definition->operations))->column, reader->relation->relname),
+			 source_position(reader->source, constraint->location)));
+}
+
+/* Reads what an added column carries, but CHECKs. *nullable tells if NULL was written. */
+static void
+read_column_constraint(const Reader *reader, Operation *op, const Constraint *constraint, bool *nullable)
+{
+	switch (constraint->contype)
+	{
+		case CONSTR_NULL:
+			if (op->not_null)
+				conflict(reader, constraint, "conflicting NULL and NOT NULL");
+			*nullable = true;
+			break;
+		case CONSTR_NOTNULL:
+			if (*nullable)
+				conflict(reader, constraint, "conflicting NULL and NOT NULL");
+			if (constraint->is_no_inherit || constraint->skip_validation)
+				refuse(reader, constraint->location, "NOT NULL with NO INHERIT or NOT VALID", "Write NOT NULL alone.");
+			op->not_null = true;
+			break;
+		case CONSTR_DEFAULT:
+			if (op->expr != NULL)
+				conflict(reader, constraint, "several default values");
+			op->expr = expression(reader, constraint->raw_expr, "DEFAULT");
+			break;
+		case CONSTR_CHECK:
+			break;
+		default:
+			refuse_from(reader, refused_column_constraints, constraint->contype, constraint->location, NULL);
+	}
+}
+
+/* Reads ADD COLUMN; its CHECKs become operations of their own behind it. */
+static void
+read_add_column(const Reader *reader, const AlterTableCmd *command)
+{
+	ColumnDef  *def = castNode(ColumnDef, command->def);
+	Operation  *op = add(reader, OP_ADD_COLUMN, def->colname);
+	bool		nullable = false;
+	ListCell   *lc;
+
+	check_column_def(reader, def);
+	op->type = def->typeName;
+	op->collation = def->collClause;
+	op->if_exists = command->missing_ok;
+	foreach(lc, def->constraints)
+		read_column_constraint(reader, op, lfirst_node(Constraint, lc), &nullable);
+	foreach(lc, def->constraints)
+	{
+		Constraint *constraint = lfirst_node(Constraint, lc);
+
+		if (constraint->contype != CONSTR_CHECK)
+			continue;
+		if (op->if_exists)
+			refuse(reader, constraint->location, "CHECK together with IF NOT EXISTS", "Leave IF NOT EXISTS out, or add the CHECK in a migration of its own.");
+		read_check(reader, constraint);
+	}
+}
+
+/* Reads ALTER COLUMN TYPE. */
+static void
+read_alter_type(const Reader *reader, const AlterTableCmd *command)
+{
+	ColumnDef  *def = castNode(ColumnDef, command->def);
+	Operation  *op = add(reader, OP_ALTER_TYPE, command->name);
+
+	check_column_def(reader, def);
+	op->type = def->typeName;
+	op->collation = def->collClause;
+	if (def->raw_default != NULL)
+		op->up = expression(reader, def->raw_default, "USING");
+}
+
+/* Reads a sub-command of ALTER TABLE. */
+static void
+read_command(const Reader *reader, const AlterTableCmd *command)
+{
+	Operation  *op;
+
+	switch (command->subtype)
+	{
+		case AT_AddColumn:
+			read_add_column(reader, command);
+			break;
+		case AT_DropColumn:
+			check_behavior(reader, command->behavior);
+			add(reader, OP_DROP_COLUMN, command->name)->if_exists = command->missing_ok;
+			break;
+		case AT_AlterColumnType:
+			read_alter_type(reader, command);
+			break;
+		case AT_SetNotNull:
+			add(reader, OP_SET_NOT_NULL, command->name);
+			break;
+		case AT_DropNotNull:
+			add(reader, OP_DROP_NOT_NULL, command->name);
+			break;
+		case AT_ColumnDefault:
+			op = add(reader, OP_SET_DEFAULT, command->name);
+			if (command->def != NULL)
+				op->expr = expression(reader, command->def, "DEFAULT");
+			break;
+		case AT_AddConstraint:
+			if (castNode(Constraint, command->def)->contype != CONSTR_CHECK)
+				refuse_from(reader, refused_constraints, castNode(Constraint, command->def)->contype, -1, NULL);
+			read_check(reader, castNode(Constraint, command->def));
+			break;
+		case AT_DropConstraint:
+			check_behavior(reader, command->behavior);
+			op = add(reader, OP_DROP_CONSTRAINT, NULL);
+			op->name = command->name;
+			op->if_exists = command->missing_ok;
+			break;
+		default:
+			refuse_from(reader, refused_commands, command->subtype, -1, NULL);
+	}
+}
+
+/* Reads ALTER TABLE with its sub-commands. */
+static void
+read_alter_table(Reader *reader, const AlterTableStmt *statement)
+{
+	int			n = list_length(statement->cmds);
+	int		   *locations = palloc(sizeof(int) * n);
+
+	if (statement->objtype != OBJECT_TABLE)
+		refuse_statement(reader);
+	reader->relation = statement->relation;
+	scan_statement(reader, locations, n);
+	check_relation(reader, statement->missing_ok);
+	for (int i = 0; i < n; i++)
+	{
+		reader->location = locations[i];
+		read_command(reader, list_nth_node(AlterTableCmd, statement->cmds, i));
+	}
+}
+
+/* Reads the renaming of a table, a column or a constraint. */
+static void
+read_rename(Reader *reader, const RenameStmt *statement)
+{
+	Operation  *op;
+
+	if (statement->renameType != OBJECT_TABLE && statement->renameType != OBJECT_TABCONSTRAINT &&
+		!(statement->renameType == OBJECT_COLUMN && statement->relationType == OBJECT_TABLE))
+		refuse_statement(reader);
+	reader->relation = statement->relation;
+	scan_statement(reader, &reader->location, 1);
+	check_relation(reader, statement->missing_ok);
+	check_behavior(reader, statement->behavior);
+
+	if (statement->renameType == OBJECT_TABLE)
+		op = add(reader, OP_RENAME_TABLE, NULL);
+	else if (statement->renameType == OBJECT_COLUMN)
+		op = add(reader, OP_RENAME_COLUMN, statement->subname);
+	else
+	{
+		op = add(reader, OP_RENAME_CONSTRAINT, NULL);
+		op->name = statement->subname;
+	}
+	op->new_name = statement->newname;
+}
+
+/* Reads COMMENT ON COLUMN or TABLE; an empty comment removes it, as the server has it. */
+static void
+read_comment(Reader *reader, const CommentStmt *statement)
+{
+	List	   *names;
+	char	   *column = NULL;
+	Operation  *op;
+
+	if (statement->objtype != OBJECT_COLUMN && statement->objtype != OBJECT_TABLE)
+		refuse(reader, -1, "COMMENT on this kind of object", HINT_PLAIN);
+	scan_statement(reader, NULL, 0);
+	names = list_copy(castNode(List, statement->object));
+	if (statement->objtype == OBJECT_COLUMN)
+	{
+		column = strVal(llast(names));
+		names = list_delete_last(names);
+		if (names == NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_SYNTAX_ERROR),
+					 errmsg("column name must be qualified"),
+					 errhint("Write COMMENT ON COLUMN table.column."),
+					 source_position(reader->source, reader->location)));
+	}
+	if (list_length(names) > 2)
+		refuse(reader, -1, "a table named with its database", "Write table or schema.table.");
+	reader->relation = makeRangeVar(list_length(names) == 2 ? strVal(linitial(names)) : NULL, strVal(llast(names)), -1);
+	check_relation(reader, false);
+
+	op = add(reader, column != NULL ? OP_COMMENT_COLUMN : OP_COMMENT_TABLE, column);
+	if (statement->comment != NULL && *statement->comment != '\0')
+		op->comment = statement->comment;
+}
+
+/* Reads one statement. */
+static void
+read_statement(Definition *definition, const char *source, const RawStmt *raw, int number)
+{
+	Reader		reader = {.definition = definition,.source = source,.statement = raw->stmt};
+	int			end = raw->stmt_len > 0 ? raw->stmt_location + raw->stmt_len : (int) strlen(source);
+
+	reader.path = psprintf("statement %d", number);
+	reader.start = source_skip(source, raw->stmt_location);
+	reader.length = end - reader.start;
+	reader.location = reader.start;
+	switch (nodeTag(raw->stmt))
+	{
+		case T_AlterTableStmt:
+			read_alter_table(&reader, (AlterTableStmt *) raw->stmt);
+			break;
+		case T_RenameStmt:
+			read_rename(&reader, (RenameStmt *) raw->stmt);
+			break;
+		case T_CommentStmt:
+			read_comment(&reader, (CommentStmt *) raw->stmt);
+			break;
+		default:
+			refuse_statement(&reader);
+	}
+}
+
+/* Reads a DDL definition. */
+Definition *
+definition_ddl(const char *text, const char *options)
+{
+	Definition *definition = palloc0(sizeof(Definition));
+	char	   *source = pstrdup(text);
+	SourceContext context;
+	List	   *statements;
+
+	source_begin(&context, source, NULL);
+	statements = raw_parser(source, RAW_PARSE_DEFAULT);
+	source_end(&context);
+	if (statements == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("definition contains no statement"),
+				 errhint("Pass ALTER TABLE statements or a JSON manifest.")));
+	for (int i = 0; i < list_length(statements); i++)
+		read_statement(definition, source, list_nth_node(RawStmt, statements, i), i + 1);
+	definition_attach(definition, options);
+	return definition;
+}
