@@ -15,6 +15,7 @@
  *					written nothing. So the error is caught without one, which is several times cheaper. Anything but a data exception is
  *					raised again: the argument covers no other.
  *	 EXPR_GENERAL	the rest: in a subtransaction.
+ *	 EXPR_BROKEN	it did not compile (a function was dropped or altered since the migration was started): fails for every row.
  */
 #include "postgres.h"
 
@@ -46,12 +47,14 @@ typedef enum ExpressionKind
 {
 	EXPR_BARE,
 	EXPR_PLAIN,
-	EXPR_GENERAL
+	EXPR_GENERAL,
+	EXPR_BROKEN
 } ExpressionKind;
 
 struct Expression
 {
 	ExpressionKind kind;
+	ErrorData  *broken;			/* why it did not compile */
 	Oid			owner;
 	ArrayType  *settings;		/* NULL: run under the caller's */
 	Expr	   *tree;			/* planned; with a sub-select: the coercion of its result, a CaseTestExpr */
@@ -238,12 +241,11 @@ compile_query(Expression *expr, const char *query, Node *node, Relation rel, Bit
 	return (Node *) result;
 }
 
-/* Compiles an expression; see the header. */
-Expression *
-expression_compile(Relation rel, const char *sql, AttrNumber target, ArrayType *settings,
-				   Bitmapset **inputs, bool *verifiable)
+/* Compiles an expression into *expr. */
+static void
+compile_into(Expression *expr, Relation rel, const char *sql, AttrNumber target, ArrayType *settings,
+			 Bitmapset **inputs, bool *verifiable)
 {
-	Expression *expr = palloc0(sizeof(Expression));
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), target - 1);
 	ParseState *pstate = make_parsestate(NULL);
 	ParseNamespaceItem *item;
@@ -273,7 +275,6 @@ expression_compile(Relation rel, const char *sql, AttrNumber target, ArrayType *
 	expr->state = ExecInitExpr(expr->tree, NULL);
 	expr->econtext = CreateStandaloneExprContext();
 	free_parsestate(pstate);
-	return expr;
 }
 
 /* Releases an expression's kept plan. */
@@ -434,6 +435,18 @@ evaluate(Expression *expr, TupleTableSlot *row, bool *isnull)
 	return value;
 }
 
+/* Raises why an expression did not compile, as a new error each time. */
+static void
+raise_broken(const Expression *expr)
+{
+	ereport(ERROR,
+			(errcode(expr->broken->sqlerrcode),
+			 errmsg("%s", expr->broken->message),
+			 expr->broken->detail ? errdetail("%s", expr->broken->detail) : 0,
+			 expr->broken->hint ? errhint("%s", expr->broken->hint) : 0,
+			 expr->broken->context ? errcontext("%s", expr->broken->context) : 0));
+}
+
 /* Evaluates an expression over a row; raises what it raises. */
 Datum
 transform_eval(Expression *expr, TupleTableSlot *row, bool *isnull)
@@ -443,6 +456,8 @@ transform_eval(Expression *expr, TupleTableSlot *row, bool *isnull)
 
 	if (expr->kind == EXPR_BARE)
 		return evaluate(expr, row, isnull);
+	if (expr->kind == EXPR_BROKEN)
+		raise_broken(expr);
 	become_owner(&caller, expr);
 	value = evaluate(expr, row, isnull);
 	become_caller(&caller);
@@ -504,6 +519,44 @@ must_raise(int sqlerrcode)
 		sqlerrcode == ERRCODE_INDEX_CORRUPTED;
 }
 
+/*
+ * Compiles an expression; see the header. One that does not compile is EXPR_BROKEN: its table's other pairs, and old clients' writes, must
+ * not fail with it.
+ */
+Expression *
+expression_compile(Relation rel, const char *sql, AttrNumber target, ArrayType *settings,
+				   Bitmapset **inputs, bool *verifiable)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Expression *expr = palloc0(sizeof(Expression));
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		compile_into(expr, rel, sql, target, settings, inputs, verifiable);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		expr->kind = EXPR_BROKEN;
+		expr->broken = take_error(context);
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (expr->broken)
+	{
+		if (must_raise(expr->broken->sqlerrcode))
+			ReThrowError(expr->broken);
+		*inputs = bms_add_range(NULL, 1, RelationGetNumberOfAttributes(rel));	/* unknown: whatever changes */
+		*verifiable = false;
+	}
+	return expr;
+}
+
 /* transform_try for EXPR_GENERAL: in a subtransaction. */
 static bool
 try_subtransaction(Expression *expr, TupleTableSlot *row, Datum *value, bool *isnull, char **message)
@@ -546,6 +599,9 @@ transform_try(Expression *expr, TupleTableSlot *row, Datum *value, bool *isnull,
 			return true;
 		case EXPR_PLAIN:
 			return try_plain(expr, row, value, isnull, error);
+		case EXPR_BROKEN:
+			*error = expr->broken->message;
+			return false;
 		case EXPR_GENERAL:
 			break;
 	}

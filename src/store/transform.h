@@ -76,7 +76,7 @@ extern Transform *transform_get(Relation rel);
 
 /*
  * Evaluate an expression over a row (its physical columns). The result lies in the caller's memory context, or in the row. transform_eval raises what the
- * expression raises; transform_try returns false on a data error instead, with the message in *error.
+ * expression raises (also why it did not compile, if it did not); transform_try returns false on a data error instead, with the message in *error.
  */
 extern Datum transform_eval(Expression *expr, TupleTableSlot *row, bool *isnull);
 extern bool transform_try(Expression *expr, TupleTableSlot *row, Datum *value, bool *isnull, char **error);
