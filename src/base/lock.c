@@ -144,9 +144,8 @@ describe_blockers(List *wants)
 	return text;
 }
 
-/* Sleep between two attempts: at least one budget, at most two, so that those queued behind us get through. */
-static void
-pause_between_attempts(void)
+void
+lock_pause(void)
 {
 	long		ms = mig_lock_timeout + (long) (pg_prng_double(&pg_global_prng_state) * mig_lock_timeout);
 
@@ -166,15 +165,14 @@ lock_relations(List *wants, int attempts)
 	for (int i = 0; i < attempts; i++)
 	{
 		if (i > 0)
-			pause_between_attempts();
+			lock_pause();
 		if (try_locks(wants, &since))
 			return since;
 		blockers = describe_blockers(wants);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("could not lock %s within %d attempts of %d ms each",
-					sql_relation_name(((LockWant *) linitial(wants))->relid), attempts, mig_lock_timeout),
+			 errmsg("could not lock %s within %d ms", sql_relation_name(((LockWant *) llast(wants))->relid), mig_lock_timeout),
 			 blockers ? errdetail("Held by %s.", blockers) :
 			 errdetail("Whoever held it has released it by now."),
 			 errhint("Nothing has changed. Call again when these have ended, or raise mig_control.lock_retries.")));

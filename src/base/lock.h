@@ -42,4 +42,7 @@ typedef struct LockWant
  */
 extern TimestampTz lock_relations(List *wants, int attempts);
 
+/* Sleep between two attempts: at least one budget, at most two, so that those queued behind us get through. */
+extern void lock_pause(void);
+
 #endif

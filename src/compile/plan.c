@@ -41,6 +41,61 @@ option_text(const char *options, const char *key)
 	return sql_textp("SELECT $1 ->> $2", P_jsonb(options), P_text(key));
 }
 
+/* The options there are: their JSON types, and whether mig_set may change them. */
+static const struct
+{
+	const char *name;
+	const char *types;
+	bool		live;
+}			known_options[] = {
+	{"schema", "string", false},
+	{"version_schema", "string", false},
+	{"up", "object", false},
+	{"down", "object", false},
+	{"baseline", "boolean", false},
+	{"subscribers", "string", false},
+	{"hold", "array", true},
+	{"operators", "array", true},
+	{"workers", "number", true},
+};
+
+/* Check one option. */
+static void
+check_option(const char *name, const char *type, bool live)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < lengthof(known_options); i++)
+	{
+		appendStringInfo(&names, "%s%s", i ? ", " : "", known_options[i].name);
+		if (strcmp(known_options[i].name, name) != 0)
+			continue;
+		if (strcmp(type, known_options[i].types) != 0 && !(live && strcmp(type, "null") == 0))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"%s\" must be of JSON type %s, not %s", name, known_options[i].types, type)));
+		if (live && !known_options[i].live)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"%s\" cannot be changed after the start", name)));
+		return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown option \"%s\"", name),
+			 errhint("Options are: %s.", names.data)));
+}
+
+void
+plan_check_options(const char *options, bool live)
+{
+	SqlRows    *rows = sql_queryp("SELECT key, jsonb_typeof(value) FROM jsonb_each($1)", P_jsonb(options));
+
+	for (uint64 r = 0; r < rows->n; r++)
+		check_option(rows->v[r][0], rows->v[r][1], live);
+}
+
 /* Append a step to the current group. */
 static Step *
 add_step(Builder *b, StepPhase phase, StepKind kind, const Table *t, LOCKMODE lock, char *sql, char *undo)
@@ -371,7 +426,23 @@ closed_view(Builder *b, const Table *t)
 									  psprintf("Until then use schema \"%s\"; CALL mig_wait('%s') waits for it.", b->plan->schema, b->plan->name));
 
 	add_step(b, STEP_EXPAND, STEP_SQL, t, AccessShareLock, sql,
-			 psprintf("DROP VIEW IF EXISTS %s", sql_qualified(b->plan->version_schema, t->new_name)));
+			 psprintf("DROP VIEW IF EXISTS %s", sql_qualified(b->plan->version_schema, t->new_name)))->keep = true;
+}
+
+/* Drops what a rolled-back run of the same name has left: closed views. */
+static char *
+drop_former_sql(const char *schema)
+{
+	SqlRows    *rows = sql_queryp("SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'v'",
+								  P_text(schema));
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (uint64 r = 0; r < rows->n; r++)
+		appendStringInfo(&buf, "DROP VIEW %s;\n", sql_qualified(schema, rows->v[r][0]));
+	if (OidIsValid(get_namespace_oid(schema, true)))
+		appendStringInfo(&buf, "DROP SCHEMA %s;\n", quote_identifier(schema));
+	return buf.data;
 }
 
 /* The expand transaction: views of other tables first, the migrating tables' locks last. */
@@ -383,10 +454,11 @@ plan_expand(Builder *b)
 
 	b->group++;
 	add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock,
-			 psprintf("%sCREATE SCHEMA %s;\n",
-					  schema_sql(p->version_schema, p->schema, psprintf("version %s of schema %s", p->name, p->schema)),
-					  quote_identifier(p->inner_schema)),
-			 psprintf("DROP SCHEMA IF EXISTS %s, %s", quote_identifier(p->version_schema), quote_identifier(p->inner_schema)));
+			 psprintf("%s%s", drop_former_sql(p->version_schema),
+					  schema_sql(p->version_schema, p->schema, psprintf("version %s of schema %s", p->name, p->schema))),
+			 psprintf("DROP SCHEMA IF EXISTS %s", quote_identifier(p->version_schema)))->keep = true;
+	add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock, psprintf("CREATE SCHEMA %s", quote_identifier(p->inner_schema)),
+			 psprintf("DROP SCHEMA IF EXISTS %s", quote_identifier(p->inner_schema)));
 	if (p->baseline && !OidIsValid(get_namespace_oid(p->baseline, true)))
 	{
 		add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock,
@@ -616,18 +688,31 @@ plan_steps(MigPlan *p)
 	plan_contract(&b, indexes, foreign_keys);
 }
 
+/* Raise if there is no name. */
+static char *
+require_name(char *name)
+{
+	if (name == NULL || name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the migration has no name"),
+				 errhint("Use mig_start(name, definition), or give the manifest a \"name\".")));
+	return name;
+}
+
+char *
+plan_name(const char *definition)
+{
+	return require_name(definition_read(definition, "{}")->name);
+}
+
 /* Names and places of the migration. */
 static void
 plan_names(MigPlan *p, const char *name, const Definition *d)
 {
 	char	   *version = option_text(p->options, "version_schema");
 
-	p->name = name ? pstrdup(name) : d->name;
-	if (p->name == NULL || p->name[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the migration has no name"),
-				 errhint("Use mig_start(name, definition), or give the manifest a \"name\".")));
+	p->name = require_name(name ? pstrdup(name) : d->name);
 	p->schema = base_schema(p->options);
 	if (version == NULL)
 		version = d->version ? d->version : p->name;
@@ -655,6 +740,7 @@ plan_compile(const char *name, const char *definition, const char *options)
 
 	p->options = d->options ? sql_textp("SELECT ($1 || $2)::text", P_jsonb(d->options), P_jsonb(options ? options : "{}"))
 		: pstrdup(options ? options : "{}");
+	plan_check_options(p->options, false);
 	plan_names(p, name, d);
 	p->settings = session_settings();
 	subscribers = option_text(p->options, "subscribers");

@@ -39,6 +39,7 @@ CREATE TABLE mig.step (
     rewrites boolean NOT NULL DEFAULT false,
     sql text NOT NULL,
     undo text,
+    keep boolean NOT NULL DEFAULT false,
     note text,
     done_at timestamptz,
     PRIMARY KEY (migration_id, no)
@@ -102,8 +103,13 @@ CREATE TABLE mig.event (
 );
 CREATE INDEX event_migration ON mig.event (migration_id, id);
 
-SELECT pg_extension_config_dump('mig.migration', ''), pg_extension_config_dump('mig.migration_id_seq', ''),
-       pg_extension_config_dump('mig.step', ''), pg_extension_config_dump('mig.task', ''),
-       pg_extension_config_dump('mig.range', ''), pg_extension_config_dump('mig.range_id_seq', ''),
-       pg_extension_config_dump('mig.bad_row', ''), pg_extension_config_dump('mig.bad_row_id_seq', ''),
-       pg_extension_config_dump('mig.event', ''), pg_extension_config_dump('mig.event_id_seq', '');
+SELECT pg_extension_config_dump('mig.migration', '');
+SELECT pg_extension_config_dump('mig.migration_id_seq', '');
+SELECT pg_extension_config_dump('mig.step', '');
+SELECT pg_extension_config_dump('mig.task', '');
+SELECT pg_extension_config_dump('mig.range', '');
+SELECT pg_extension_config_dump('mig.range_id_seq', '');
+SELECT pg_extension_config_dump('mig.bad_row', '');
+SELECT pg_extension_config_dump('mig.bad_row_id_seq', '');
+SELECT pg_extension_config_dump('mig.event', '');
+SELECT pg_extension_config_dump('mig.event_id_seq', '');

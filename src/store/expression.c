@@ -277,6 +277,24 @@ compile_into(Expression *expr, Relation rel, const char *sql, AttrNumber target,
 	free_parsestate(pstate);
 }
 
+/* Finds a coercion to a domain. */
+static bool
+domain_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, CoerceToDomain))
+		return true;
+	return expression_tree_walker(node, domain_walker, context);
+}
+
+/* Does it have a domain's constraints compiled in, or may it compile once a type has changed? */
+bool
+expression_depends_on_types(const Expression *expr)
+{
+	return expr && (expr->kind == EXPR_BROKEN || domain_walker((Node *) expr->tree, NULL));
+}
+
 /* Releases an expression's kept plan. */
 void
 expression_free(Expression *expr)

@@ -16,6 +16,9 @@
 extern Expression *expression_compile(Relation rel, const char *sql, AttrNumber target, ArrayType *settings,
 									  Bitmapset **inputs, bool *verifiable);
 
+/* Must it be compiled again after a change to any type or constraint? (After a change to any function, all are.) */
+extern bool expression_depends_on_types(const Expression *expr);
+
 /* Release what does not lie in the memory context. */
 extern void expression_free(Expression *expr);
 

@@ -51,7 +51,7 @@ static const char *const step_kind_names[] = {
 #define HERE \
 	" system_identifier = (SELECT system_identifier FROM pg_control_system()) AND database_name = current_database() "
 #define STEP_COLUMNS \
-	"SELECT no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, done_at IS NOT NULL FROM mig.step "
+	"SELECT no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, done_at IS NOT NULL, keep FROM mig.step "
 
 /* Index of a name in a table of names, -1 if it is not there. */
 static int
@@ -202,11 +202,11 @@ step_kind_name(StepKind kind)
 static void
 step_insert(int64 id, const Step *s)
 {
-	sql_execp("INSERT INTO mig.step (migration_id, no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note)"
-			  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+	sql_execp("INSERT INTO mig.step (migration_id, no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, keep)"
+			  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
 			  P_int8(id), P_int4(s->no), P_text(step_phase_names[s->phase]), P_text(step_kind_names[s->kind]),
 			  P_int4(s->group), P_text(s->relation), P_oid(s->relid), P_text(lock_names[s->lock]),
-			  P_bool(s->rewrites), P_text(s->sql), P_text(s->undo), P_text(s->note));
+			  P_bool(s->rewrites), P_text(s->sql), P_text(s->undo), P_text(s->note), P_bool(s->keep));
 }
 
 int64
@@ -244,6 +244,13 @@ admin_exec(const char *sql, int n, const SqlParam *params)
 #define admin_execp(sql, ...) admin_exec(sql, SQL_PARAMS(__VA_ARGS__))
 
 void
+migration_forget_former(const char *version_schema)
+{
+	admin_execp("UPDATE mig.migration SET retired_at = clock_timestamp() WHERE version_schema = $1 AND phase = 'rolled_back'"
+				" AND retired_at IS NULL AND" HERE, P_text(version_schema));
+}
+
+void
 migration_set_phase(int64 id, MigPhase phase)
 {
 	admin_execp("UPDATE mig.migration SET phase = $2, phase_since = clock_timestamp(), updated_at = clock_timestamp(),"
@@ -275,6 +282,12 @@ migration_set_divergent(int64 id, int64 divergent)
 }
 
 void
+migration_set_retired(int64 id)
+{
+	admin_execp("UPDATE mig.migration SET retired_at = clock_timestamp() WHERE id = $1", P_int8(id));
+}
+
+void
 migration_set_options(int64 id, const char *options)
 {
 	admin_execp("UPDATE mig.migration SET options = $2, updated_at = clock_timestamp() WHERE id = $1",
@@ -299,6 +312,7 @@ make_step(char **v)
 	s->undo = v[9];
 	s->note = v[10];
 	s->done = is_true(v[11]);
+	s->keep = is_true(v[12]);
 	return s;
 }
 

@@ -78,6 +78,7 @@ typedef struct Step
 	bool		rewrites;
 	char	   *sql;
 	char	   *undo;			/* NULL: nothing to undo */
+	bool		keep;			/* not undone once the version was ready: its closed views stay */
 	char	   *note;			/* NULL, or what the user should know */
 	bool		done;
 } Step;
@@ -91,10 +92,12 @@ extern Migration *migration_by_id(int64 id);	/* NULL if none */
 extern Migration *migration_by_name(const char *name);	/* the newest run of that name; NULL if none */
 extern List *migrations_active(void);	/* Migration *: neither completed nor rolled back, oldest first */
 extern int64 migration_insert(const Migration *mig, List *steps);	/* phase planned; returns its id */
+extern void migration_forget_former(const char *version_schema);	/* a new run takes over a rolled-back one's schema */
 extern void migration_set_phase(int64 id, MigPhase phase);	/* only for lifecycle.c */
 extern void migration_set_pause(int64 id, bool paused, const char *reason, const char *error);
 extern void migration_set_waiting(int64 id, const char *reason);	/* why nothing moves; NULL clears */
 extern void migration_set_divergent(int64 id, int64 divergent);
+extern void migration_set_retired(int64 id);
 extern void migration_set_options(int64 id, const char *options);
 
 /* Steps */

@@ -34,6 +34,7 @@ typedef struct Compiled
 {
 	Transform	transform;		/* first: transform_get() returns its address */
 	bool		valid;
+	bool		depends_on_types;
 	MemoryContext context;
 	struct Compiled *next;		/* in the list of retired ones */
 } Compiled;
@@ -48,24 +49,17 @@ static HTAB *cache = NULL;
 static Compiled *retired = NULL;
 static uint64 invalidations = 0;	/* grows with each callback: tells a build that something moved meanwhile */
 
-/* Flags one relation's transform, or all of them, as invalid. */
+/* Flags all transforms as invalid, or those that depend on types. */
 static void
-invalidate(Oid relid)
+invalidate_all(bool only_on_types)
 {
 	HASH_SEQ_STATUS status;
 	CacheEntry *entry;
 
 	invalidations++;
-	if (OidIsValid(relid))
-	{
-		entry = hash_search(cache, &relid, HASH_FIND, NULL);
-		if (entry && entry->compiled)
-			entry->compiled->valid = false;
-		return;
-	}
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
-		if (entry->compiled)
+		if (entry->compiled && (!only_on_types || entry->compiled->depends_on_types))
 			entry->compiled->valid = false;
 }
 
@@ -73,14 +67,24 @@ invalidate(Oid relid)
 static void
 relation_changed(Datum arg, Oid relid)
 {
-	invalidate(relid);
+	CacheEntry *entry;
+
+	if (!OidIsValid(relid))
+	{
+		invalidate_all(false);
+		return;
+	}
+	invalidations++;
+	entry = hash_search(cache, &relid, HASH_FIND, NULL);
+	if (entry && entry->compiled)
+		entry->compiled->valid = false;
 }
 
 /* System cache callback: a function, a type or a domain's constraint changed. */
 static void
 object_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
-	invalidate(InvalidOid);
+	invalidate_all(cacheid != PROCOID);
 }
 
 /* Frees a transform for good. */
@@ -173,17 +177,21 @@ column_number(Relation rel, const char *name)
 	return attno;
 }
 
-/* Refuses trigger arguments that don't have the form the header describes. */
-static void
-check_arguments(Relation rel, Trigger *trigger)
+/* Copies the trigger's arguments, which the relation cache may free while they are compiled, if they have the form the header describes. */
+static char **
+copy_arguments(Relation rel, const Trigger *trigger)
 {
 	int			n = trigger->tgnargs;
+	char	  **args = palloc(sizeof(char *) * n);
 
 	if (n < 3 || (n - 3) % 4 != 0 || (n - 3) / 4 > TRANSFORM_MAX_PAIRS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("sync trigger \"%s\" of table \"%s\" has %d arguments", trigger->tgname, RelationGetRelationName(rel), n),
 				 errdetail("There are three, and four for each of at most %d pairs.", TRANSFORM_MAX_PAIRS)));
+	for (int i = 0; i < n; i++)
+		args[i] = pstrdup(trigger->tgargs[i]);
+	return args;
 }
 
 /* Error context callback of compile_side: arg is the expression's text. */
@@ -204,7 +212,7 @@ compile_side(Relation rel, char *sql, AttrNumber target, ArrayType *settings,
 	*verifiable = true;
 	if (sql[0] == '\0' || target == 0)
 		return NULL;
-	*text = pstrdup(sql);
+	*text = sql;
 	error_context_stack = &callback;
 	expr = expression_compile(rel, sql, target, settings, inputs, verifiable);
 	error_context_stack = callback.previous;
@@ -223,10 +231,11 @@ compile_pair(Relation rel, char **args, ArrayType *settings, Pair *pair)
 							  &pair->down_inputs, &pair->down_verifiable, &pair->down_sql);
 }
 
-/* Lists the columns whose change makes a pair work, and the pairs that a write fills. */
+/* Lists the columns whose change makes a pair work, and the pairs that a write fills; tells what the whole depends on. */
 static void
-derive(Transform *transform)
+derive(Compiled *compiled)
 {
+	Transform  *transform = &compiled->transform;
 	Bitmapset  *watched = NULL;
 	int			attno = -1;
 
@@ -242,6 +251,7 @@ derive(Transform *transform)
 			watched = bms_add_member(watched, pair->new_att);
 		if (pair->up)
 			transform->fillable |= UINT64CONST(1) << (2 * i);
+		compiled->depends_on_types |= expression_depends_on_types(pair->up) || expression_depends_on_types(pair->down);
 	}
 	transform->watched = palloc(sizeof(AttrNumber) * Max(bms_num_members(watched), 1));
 	while ((attno = bms_next_member(watched, attno)) >= 0)
@@ -250,14 +260,15 @@ derive(Transform *transform)
 
 /* Compiles the trigger's arguments into a Compiled in the current memory context, as the owner and with the settings pinned. */
 static Compiled *
-compile(Relation rel, Trigger *trigger)
+compile(Relation rel, const Trigger *trigger)
 {
+	int			npairs = (trigger->tgnargs - 3) / 4;
+	char	  **args = copy_arguments(rel, trigger);
 	Compiled   *compiled = palloc0(sizeof(Compiled));
 	Transform  *transform = &compiled->transform;
 	ArrayType  *settings;
 
-	check_arguments(rel, trigger);
-	settings = DatumGetArrayTypeP(OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(trigger->tgargs[2]),
+	settings = DatumGetArrayTypeP(OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(args[2]),
 												   ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1)));
 	if (ARR_NDIM(settings) == 0)
 		settings = NULL;
@@ -265,12 +276,12 @@ compile(Relation rel, Trigger *trigger)
 		ProcessGUCArray(settings, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE);
 	transform->relid = RelationGetRelid(rel);
 	transform->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
-	transform->state_att = column_number(rel, trigger->tgargs[1]);
-	transform->npairs = (trigger->tgnargs - 3) / 4;
+	transform->state_att = column_number(rel, args[1]);
+	transform->npairs = npairs;
 	transform->pairs = palloc0(sizeof(Pair) * Max(transform->npairs, 1));
 	for (int i = 0; i < transform->npairs; i++)
-		compile_pair(rel, &trigger->tgargs[3 + 4 * i], settings, &transform->pairs[i]);
-	derive(transform);
+		compile_pair(rel, &args[3 + 4 * i], settings, &transform->pairs[i]);
+	derive(compiled);
 	return compiled;
 }
 

@@ -1,0 +1,118 @@
+/*
+ * arguments.c
+ *		Arguments and permissions of API calls.
+ */
+#include "base/compat.h"
+
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+
+#include "api/arguments.h"
+#include "base/sql.h"
+
+char *
+arg_text(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+char *
+arg_text_required(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be NULL", name)));
+	return arg_text(fcinfo, n);
+}
+
+char *
+arg_jsonb(FunctionCallInfo fcinfo, int n)
+{
+	Jsonb	   *jb;
+
+	if (PG_ARGISNULL(n))
+		return "{}";
+	jb = PG_GETARG_JSONB_P(n);
+	if (!JB_ROOT_IS_OBJECT(jb))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options must be a JSON object")));
+	return JsonbToCString(NULL, &jb->root, VARSIZE(jb));
+}
+
+/* The only active migration of the current schema. */
+static Migration *
+only_active_migration(void)
+{
+	List	   *path = fetch_search_path(false);
+	char	   *schema = path ? get_namespace_name(linitial_oid(path)) : NULL;
+	Migration  *found = NULL;
+	ListCell   *lc;
+
+	foreach(lc, schema ? migrations_active() : NIL)
+	{
+		Migration  *mig = lfirst(lc);
+
+		if (strcmp(mig->schema, schema) != 0 && strcmp(mig->version_schema, schema) != 0)
+			continue;
+		if (found)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("schema \"%s\" has several active migrations", schema),
+					 errhint("Name one of them; mig_status() lists them.")));
+		found = mig;
+	}
+	if (found == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("schema \"%s\" has no active migration", schema ? schema : ""),
+				 errhint("mig_status() lists the migrations of all schemas.")));
+	return found;
+}
+
+Migration *
+find_migration(const char *name)
+{
+	Migration  *mig;
+
+	if (name == NULL)
+		return only_active_migration();
+	mig = migration_by_name(name);
+	if (mig == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("migration \"%s\" does not exist", name),
+				 errhint("mig_status() lists the migrations.")));
+	return mig;
+}
+
+/* Is the current user, or a role it is a member of, named in options.operators? */
+static bool
+is_operator(const Migration *mig)
+{
+	SqlRows    *rows = sql_queryp("SELECT r.oid FROM jsonb_array_elements_text(CASE jsonb_typeof($1 -> 'operators') WHEN 'array' THEN $1 -> 'operators'"
+								  " ELSE '[]' END) o JOIN pg_catalog.pg_roles r ON r.rolname = o", P_jsonb(mig->options));
+
+	for (uint64 i = 0; i < rows->n; i++)
+		if (has_privs_of_role(GetUserId(), (Oid) strtoul(rows->v[i][0], NULL, 10)))
+			return true;
+	return false;
+}
+
+void
+check_may_steer(const Migration *mig, bool operators)
+{
+	if (superuser() || (OidIsValid(mig->owner) && has_privs_of_role(GetUserId(), mig->owner)))
+		return;
+	if (operators && is_operator(mig))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("must be owner of migration \"%s\"", mig->name),
+			 operators ? errhint("Its owner can name operators in the migration's options.") : 0));
+}

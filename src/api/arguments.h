@@ -1,0 +1,23 @@
+/*
+ * arguments.h
+ *		What every API function does first: unpack arguments, find the migration, check who calls.
+ */
+#ifndef MIG_ARGUMENTS_H
+#define MIG_ARGUMENTS_H
+
+#include "postgres.h"
+#include "fmgr.h"
+#include "store/state.h"
+
+/* Text argument n as a C string; NULL when it is NULL. */
+extern char *arg_text(FunctionCallInfo fcinfo, int n);
+extern char *arg_text_required(FunctionCallInfo fcinfo, int n, const char *name);	/* 22004 when NULL */
+extern char *arg_jsonb(FunctionCallInfo fcinfo, int n);	/* jsonb as text; "{}" when NULL */
+
+/* The migration of that name (42704), or the only active one of the current schema when the name is NULL (42704, or 55000 if several). */
+extern Migration *find_migration(const char *name);
+
+/* Raise 42501 unless the current user may act for the migration's owner; operators: or is one of options.operators. */
+extern void check_may_steer(const Migration *mig, bool operators);
+
+#endif

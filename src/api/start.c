@@ -1,0 +1,177 @@
+/*
+ * start.c
+ *		mig_plan and mig_start.
+ */
+#include "base/compat.h"
+
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "api/arguments.h"
+#include "base/lock.h"
+#include "base/shmem.h"
+#include "base/sql.h"
+#include "compile/plan.h"
+#include "control/lifecycle.h"
+#include "control/steps.h"
+
+PG_FUNCTION_INFO_V1(mig_plan);
+PG_FUNCTION_INFO_V1(mig_start);
+
+/* mig_plan(definition) and mig_start(definition) bring one argument, the others name, definition, options. */
+static void
+unpack_arguments(FunctionCallInfo fcinfo, char **name, char **definition, char **options)
+{
+	bool		only = PG_NARGS() == 1;
+
+	*name = only ? NULL : arg_text_required(fcinfo, 0, "name");
+	*definition = arg_text_required(fcinfo, only ? 0 : 1, "definition");
+	*options = only ? "{}" : arg_jsonb(fcinfo, 2);
+}
+
+/* One row of mig_plan. */
+static void
+put_step(ReturnSetInfo *rsinfo, const Step *s)
+{
+	Datum		values[7];
+	bool		nulls[7] = {false};
+	const char *lock = step_lock_name(s->lock);
+
+	values[0] = Int32GetDatum(s->no);
+	values[1] = CStringGetTextDatum(step_phase_name(s->phase));
+	nulls[2] = s->relation == NULL;
+	values[2] = s->relation ? CStringGetTextDatum(s->relation) : (Datum) 0;
+	nulls[3] = lock == NULL;
+	values[3] = lock ? CStringGetTextDatum(lock) : (Datum) 0;
+	values[4] = BoolGetDatum(s->rewrites);
+	values[5] = CStringGetTextDatum(s->sql);
+	nulls[6] = s->note == NULL;
+	values[6] = s->note ? CStringGetTextDatum(s->note) : (Datum) 0;
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* mig_plan([name,] definition [, options]): the steps that mig_start would store and run. */
+PGDLLEXPORT Datum
+mig_plan(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+	char	   *definition;
+	char	   *options;
+	MigPlan    *plan;
+	ListCell   *lc;
+
+	unpack_arguments(fcinfo, &name, &definition, &options);
+	plan = plan_compile(name, definition, options);
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, plan->steps)
+		put_step((ReturnSetInfo *) fcinfo->resultinfo, lfirst(lc));
+	return (Datum) 0;
+}
+
+/* Refuse when the schema has an active migration. */
+static void
+check_no_other(const MigPlan *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, migrations_active())
+	{
+		Migration  *other = lfirst(lc);
+
+		if (strcmp(other->schema, plan->schema) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("migration \"%s\" is active in schema \"%s\"", other->name, plan->schema),
+					 errhint("Call mig_complete('%s') or mig_rollback('%s') first.", other->name, other->name)));
+	}
+}
+
+/* The former run of that name if it is the same migration, live or completed; raises when the name stands for another one. */
+static Migration *
+same_migration(const char *name, const char *definition)
+{
+	Migration  *former = migration_by_name(name);
+
+	if (former == NULL || former->phase == PHASE_ROLLED_BACK)
+		return NULL;
+	if (strcmp(former->definition, definition) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("migration \"%s\" exists with another definition", name),
+				 errdetail("It is %s.", phase_name(former->phase)),
+				 errhint("Choose another name; a rolled back migration's name is free again.")));
+	check_may_steer(former, false);
+	ereport(NOTICE,
+			(errmsg("migration \"%s\" is %s already", name, phase_name(former->phase))));
+	return former;
+}
+
+/* Say so when nobody will do the rest in the background. */
+static void
+notice_missing_worker(const char *name)
+{
+	if (!shmem_available())
+		ereport(NOTICE,
+				(errmsg("mig_control is not in shared_preload_libraries, so no background worker will go on"),
+				 errhint("CALL mig_run('%s') drives the migration in this session; pg_cron can CALL mig_tick().", name)));
+}
+
+/* Store a plan and run its expand steps. */
+static void
+start_plan(MigPlan *plan, const char *definition)
+{
+	Migration	mig = {0};
+	double		ms;
+
+	mig.name = plan->name;
+	mig.schema = plan->schema;
+	mig.version_schema = plan->version_schema;
+	mig.definition = (char *) definition;
+	mig.options = plan->options;
+	mig.owner = GetUserId();
+	mig.settings = plan->settings;
+	migration_forget_former(plan->version_schema);
+	mig.id = migration_insert(&mig, plan->steps);
+	(void) advisory_lock(MIG_LOCK_MIGRATION, mig.id, ExclusiveLock, false, false);
+	event_write(mig.id, "started", NULL);
+	if (!lifecycle_held(&mig, PHASE_EXPANDING))
+	{
+		lifecycle_enter(&mig, PHASE_EXPANDING, NULL);
+		ms = steps_run(&mig, steps_of_group(mig.id, 1), steps_attempts());
+		event_write(mig.id, "expanded", psprintf("{\"locked_ms\": %.1f}", ms));
+	}
+	shmem_wake_at_commit();
+	notice_missing_worker(plan->name);
+}
+
+/* One start at a time in a database: the next sees the first's tables, or waits for its end. */
+#define START_LOCK_ID 0
+
+/* mig_start([name,] definition [, options]) → version schema */
+PGDLLEXPORT Datum
+mig_start(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+	char	   *definition;
+	char	   *options;
+	MigPlan    *plan;
+	Migration  *former;
+
+	unpack_arguments(fcinfo, &name, &definition, &options);
+	if (name == NULL)
+		name = plan_name(definition);
+	(void) advisory_lock(MIG_LOCK_MIGRATION, START_LOCK_ID, ExclusiveLock, false, false);
+	former = same_migration(name, definition);
+	if (former)
+		PG_RETURN_TEXT_P(cstring_to_text(former->version_schema));
+	if (mig_database_aclcheck(MyDatabaseId, GetUserId(), ACL_CREATE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_DATABASE, get_database_name(MyDatabaseId));
+	plan = plan_compile(name, definition, options);
+	check_no_other(plan);
+	start_plan(plan, definition);
+	PG_RETURN_TEXT_P(cstring_to_text(plan->version_schema));
+}

@@ -1,0 +1,210 @@
+/*
+ * steer.c
+ *		mig_pause, mig_resume, mig_set, mig_complete, mig_rollback, mig_use and mig_retire.
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+
+#include "api/arguments.h"
+#include "base/lock.h"
+#include "base/shmem.h"
+#include "base/sql.h"
+#include "compile/plan.h"
+#include "control/finish.h"
+#include "control/lifecycle.h"
+
+PG_FUNCTION_INFO_V1(mig_pause);
+PG_FUNCTION_INFO_V1(mig_resume);
+PG_FUNCTION_INFO_V1(mig_set);
+PG_FUNCTION_INFO_V1(mig_complete);
+PG_FUNCTION_INFO_V1(mig_rollback);
+PG_FUNCTION_INFO_V1(mig_use);
+PG_FUNCTION_INFO_V1(mig_retire);
+
+/* {"reason": …} or NULL */
+static char *
+reason_detail(const char *reason)
+{
+	StringInfoData buf;
+
+	if (reason == NULL)
+		return NULL;
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "{\"reason\": ");
+	escape_json(&buf, reason);
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+/* Find a migration, check the caller, and have it for ourselves: waits for a running unit of work to commit. */
+static Migration *
+take_migration(const char *name, bool operators)
+{
+	Migration  *mig = find_migration(name);
+
+	check_may_steer(mig, operators);
+	(void) advisory_lock(MIG_LOCK_MIGRATION, mig->id, ExclusiveLock, false, false);
+	return migration_by_id(mig->id);
+}
+
+/* mig_pause(name, reason): nothing moves after the unit of work that runs now. */
+PGDLLEXPORT Datum
+mig_pause(PG_FUNCTION_ARGS)
+{
+	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), true);
+	char	   *reason = arg_text(fcinfo, 1);
+
+	if (lifecycle_ended(mig->phase))
+		lifecycle_wrong_phase(mig, "mig_pause");
+	if (!mig->paused)
+	{
+		migration_set_pause(mig->id, true, reason ? reason : "paused", mig->error);
+		event_write(mig->id, "paused", reason_detail(reason));
+	}
+	PG_RETURN_VOID();
+}
+
+/* mig_resume(name): goes on, and tries again what had failed. */
+PGDLLEXPORT Datum
+mig_resume(PG_FUNCTION_ARGS)
+{
+	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), true);
+
+	if (lifecycle_ended(mig->phase))
+		lifecycle_wrong_phase(mig, "mig_resume");
+	if (mig->paused)
+	{
+		finish_retry(mig);
+		migration_set_pause(mig->id, false, NULL, NULL);
+		event_write(mig->id, "resumed", NULL);
+	}
+	shmem_wake_at_commit();
+	PG_RETURN_VOID();
+}
+
+/* mig_set(name, options, reason): changes options; a null takes one back to its default. */
+PGDLLEXPORT Datum
+mig_set(PG_FUNCTION_ARGS)
+{
+	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), false);
+	char	   *changes = arg_jsonb(fcinfo, 1);
+	char	   *reason = arg_text(fcinfo, 2);
+	char	   *options;
+
+	if (lifecycle_ended(mig->phase))
+		lifecycle_wrong_phase(mig, "mig_set");
+	plan_check_options(changes, true);
+	options = sql_textp("SELECT jsonb_strip_nulls($1 || $2)::text", P_jsonb(mig->options), P_jsonb(changes));
+	migration_set_options(mig->id, options);
+	event_write(mig->id, "set", sql_textp("SELECT jsonb_strip_nulls(jsonb_build_object('options', $1, 'reason', $2))::text",
+										  P_jsonb(changes), P_text(reason)));
+	shmem_wake_at_commit();
+	PG_RETURN_VOID();
+}
+
+/* mig_complete(name, force, reason) → 'completed' or 'completing' */
+PGDLLEXPORT Datum
+mig_complete(PG_FUNCTION_ARGS)
+{
+	Migration  *mig = take_migration(arg_text(fcinfo, 0), false);
+	char	   *reason = arg_text(fcinfo, 2);
+
+	if (mig->phase == PHASE_COMPLETED)
+	{
+		ereport(NOTICE,
+				(errmsg("migration \"%s\" is completed already", mig->name)));
+		PG_RETURN_TEXT_P(cstring_to_text("completed"));
+	}
+	if (mig->phase != PHASE_READY && mig->phase != PHASE_COMPLETING)
+		lifecycle_wrong_phase(mig, "mig_complete");
+	if (mig->paused)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration \"%s\" is paused", mig->name),
+				 mig->reason ? errdetail("Reason: %s.", mig->reason) : 0,
+				 errhint("Call mig_resume('%s') first.", mig->name)));
+	if (finish_complete(mig, reason_detail(reason)))
+		PG_RETURN_TEXT_P(cstring_to_text("completed"));
+	shmem_wake_at_commit();
+	if (!shmem_available())
+		ereport(NOTICE,
+				(errmsg("constraints must be validated first, and there is no background worker"),
+				 errhint("CALL mig_run('%s', until => 'completed').", mig->name)));
+	PG_RETURN_TEXT_P(cstring_to_text("completing"));
+}
+
+/* mig_rollback(name, reason): the schema as it was; what new clients wrote stays, converted by down. */
+PGDLLEXPORT Datum
+mig_rollback(PG_FUNCTION_ARGS)
+{
+	Migration  *mig = find_migration(arg_text(fcinfo, 0));
+
+	check_may_steer(mig, true);
+	finish_cancel_utility(mig);
+	(void) advisory_lock(MIG_LOCK_MIGRATION, mig->id, ExclusiveLock, false, false);
+	mig = migration_by_id(mig->id);
+	if (lifecycle_ended(mig->phase))
+		lifecycle_wrong_phase(mig, "mig_rollback");
+	finish_rollback(mig, reason_detail(arg_text(fcinfo, 1)));
+	PG_RETURN_VOID();
+}
+
+/* The newest version of the current schema that clients may use. */
+static Migration *
+newest_ready(void)
+{
+	List	   *path = fetch_search_path(false);
+	char	   *schema = path ? get_namespace_name(linitial_oid(path)) : NULL;
+	char	   *name;
+
+	name = sql_textp("SELECT m.name FROM mig.version_schema s JOIN mig.status m ON m.id = s.migration_id"
+					 " WHERE s.phase IN ('ready', 'completing', 'completed') AND s.schema_name = m.version_schema"
+					 " AND s.base_schema = coalesce((SELECT base_schema FROM mig.version_schema WHERE schema_name = $1 LIMIT 1), $1)"
+					 " ORDER BY m.id DESC LIMIT 1", P_text(schema));
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schema \"%s\" has no version that is ready", schema ? schema : ""),
+				 errhint("mig_status() shows how far migrations are.")));
+	return find_migration(name);
+}
+
+/* mig_use(name, local) → the search_path it has set */
+PGDLLEXPORT Datum
+mig_use(PG_FUNCTION_ARGS)
+{
+	char	   *name = arg_text(fcinfo, 0);
+	bool		local = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	Migration  *mig = name ? find_migration(name) : newest_ready();
+	char	   *path;
+
+	if (mig->phase != PHASE_READY && mig->phase != PHASE_COMPLETING && mig->phase != PHASE_COMPLETED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version \"%s\" is %s", mig->version_schema, mig->phase == PHASE_ROLLED_BACK ? "rolled back" : "not ready"),
+				 errhint("Use schema \"%s\"%s.", mig->schema,
+						 mig->phase == PHASE_ROLLED_BACK ? "" : psprintf(", or CALL mig_wait('%s')", mig->name))));
+	path = psprintf("%s, %s", quote_identifier(mig->version_schema), quote_identifier(mig->schema));
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, local ? GUC_ACTION_LOCAL : GUC_ACTION_SET, true, 0, false);
+	PG_RETURN_TEXT_P(cstring_to_text(path));
+}
+
+/* mig_retire(name, older_than): removes the closed schema of an ended version. */
+PGDLLEXPORT Datum
+mig_retire(PG_FUNCTION_ARGS)
+{
+	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), false);
+
+	if (!lifecycle_ended(mig->phase))
+		lifecycle_wrong_phase(mig, "mig_retire");
+	finish_retire(mig, PG_ARGISNULL(1) ? "0" : DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(1))));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,298 @@
+/*
+ * drive.c
+ *		One unit of work for a migration: looks at its next step and does a piece of it.
+ *
+ * Locking: a unit of backfill or verification runs under the advisory lock MIGRATION in share mode, everything else under it in exclusive
+ * mode, to the end of the transaction; neither is waited for. What is to do is read again after the lock is held. All state is in the tables: whoever
+ * calls drive() next, in whatever process, goes on from there.
+ */
+#include "base/compat.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+
+#include "backfill/backfill.h"
+#include "base/lock.h"
+#include "base/settings.h"
+#include "base/txn.h"
+#include "control/drive.h"
+#include "control/lifecycle.h"
+#include "control/steps.h"
+#include "control/utility.h"
+#include "store/task.h"
+#include "verify/verify.h"
+
+/* What a unit works on, and how it ended */
+typedef struct Unit
+{
+	Migration  *mig;
+	Step	   *step;
+	DriveResult result;
+} Unit;
+
+/* {"step": n, "relation": "…"} with more members appended */
+static char *
+step_detail(const Step *s, const char *more)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "{\"step\": %d, \"relation\": ", s->no);
+	if (s->relation)
+		escape_json(&buf, s->relation);
+	else
+		appendStringInfoString(&buf, "null");
+	appendStringInfo(&buf, "%s}", more ? more : "");
+	return buf.data;
+}
+
+/* Enter the phase that a step runs in; false when the migration is held before it. */
+static bool
+enter_phase_of(Migration *mig, const Step *s)
+{
+	MigPhase	phase = lifecycle_phase_of(s->phase);
+
+	if (mig->phase == phase || s->phase == STEP_CONTRACT)
+		return true;
+	if (lifecycle_held(mig, phase))
+		return false;
+	if (s->phase != STEP_OPEN)	/* `ready` is entered when the version has been opened */
+		lifecycle_enter(mig, phase, NULL);
+	return true;
+}
+
+/* Begin a check of a table anew, from the backfill on: rows may have been mended meanwhile. */
+static void
+fill_again(Unit *u)
+{
+	ListCell   *lc;
+
+	foreach(lc, steps_of(u->mig->id))
+	{
+		Step	   *s = lfirst(lc);
+
+		if (s->relid != u->step->relid || s->kind != STEP_BACKFILL)
+			continue;
+		backfill_restart(u->mig, s);
+		step_done(u->mig->id, s->no, false);
+	}
+	verify_restart(u->mig, u->step);
+}
+
+/* A check has seen its whole table: go on, go back, or stop with the reason. */
+static void
+conclude_check(Unit *u)
+{
+	Migration  *mig = u->mig;
+	Step	   *s = u->step;
+	Task	   *task = task_get(mig->id, s->no);
+	int64		failing = bad_rows_count(mig->id, s->relid, "up");
+	int64		divergent = task ? task->divergent : 0;
+	int64		missing = task ? task->missing : 0;
+
+	event_write(mig->id, "validated", step_detail(s, psprintf(", \"checked\": " INT64_FORMAT ", \"divergent\": " INT64_FORMAT ", \"missing\": " INT64_FORMAT,
+															 task ? task->rows_done : 0, divergent, missing)));
+	migration_set_divergent(mig->id, divergent);
+	if (divergent == 0 && missing == 0)
+	{
+		step_done(mig->id, s->no, true);
+		return;
+	}
+	if (divergent == 0 && failing == 0)
+	{
+		lifecycle_enter(mig, PHASE_BACKFILLING, NULL);
+		fill_again(u);
+		return;
+	}
+	migration_set_pause(mig->id, true, "failed",
+						divergent > 0
+						? psprintf(INT64_FORMAT " rows of %s differ between the versions; mig.bad_rows names them; correct them, then call mig_resume",
+								   divergent, s->relation)
+						: psprintf("up fails for " INT64_FORMAT " rows of %s; mig.bad_rows names them; correct them, then call mig_resume",
+								   missing, s->relation));
+	event_write(mig->id, "failed", step_detail(s, psprintf(", \"divergent\": " INT64_FORMAT ", \"failing\": " INT64_FORMAT, divergent, missing)));
+}
+
+/* Run one batch of a backfill. */
+static void
+run_backfill(Unit *u)
+{
+	UnitResult	r = backfill_unit(u->mig, u->step);
+
+	u->result = r == UNIT_WAIT ? DRIVE_WAIT : DRIVE_PROGRESS;
+	migration_set_waiting(u->mig->id, r == UNIT_WAIT ? "rows or ranges are locked by other sessions" : NULL);
+	if (r != UNIT_END)
+		return;
+	step_done(u->mig->id, u->step->no, true);
+	event_write(u->mig->id, "filled", step_detail(u->step, NULL));
+}
+
+/* Check one range; the conclusion needs the migration for itself. */
+static void
+run_check(Unit *u)
+{
+	UnitResult	r = verify_unit(u->mig, u->step);
+
+	u->result = r == UNIT_WAIT ? DRIVE_WAIT : DRIVE_PROGRESS;
+	if (r != UNIT_END)
+		return;
+	if (advisory_lock(MIG_LOCK_MIGRATION, u->mig->id, ExclusiveLock, false, true))
+		conclude_check(u);
+	else
+		u->result = DRIVE_WAIT;
+}
+
+/* Run a group of SQL steps. */
+static void
+run_group(Unit *u)
+{
+	Migration  *mig = u->mig;
+	Step	   *s = u->step;
+	double		ms = steps_run(mig, steps_of_group(mig->id, s->group), mig_lock_retries);
+	Step	   *next = step_next(mig->id);
+
+	if (s->lock >= ShareUpdateExclusiveLock || next == NULL)
+		event_write(mig->id, next ? "step" : "swapped", step_detail(s, psprintf(", \"locked_ms\": %.1f", ms)));
+	if (s->phase == STEP_OPEN)
+		lifecycle_enter(mig, PHASE_READY, NULL);
+	else if (next == NULL)
+		lifecycle_enter(mig, PHASE_COMPLETED, NULL);
+}
+
+/* Do a piece of the next step. */
+static void
+run_unit(void *arg)
+{
+	Unit	   *u = arg;
+
+	u->result = DRIVE_PROGRESS;
+	if (!enter_phase_of(u->mig, u->step))
+		return;
+	switch (u->step->kind)
+	{
+		case STEP_BACKFILL:
+			run_backfill(u);
+			break;
+		case STEP_VALIDATE:
+			run_check(u);
+			break;
+		case STEP_SQL:
+			run_group(u);
+			break;
+		case STEP_CONCURRENTLY:
+			if (utility_run(u->mig, u->step) == UTILITY_WAIT)
+				u->result = DRIVE_WAIT;
+			break;
+	}
+}
+
+/* The fence comes down: everything goes on as in `ready`. */
+static void
+take_fence_down(Unit *u)
+{
+	List	   *contract = NIL;
+	ListCell   *lc;
+
+	foreach(lc, steps_of(u->mig->id))
+	{
+		Step	   *s = lfirst(lc);
+
+		if (s->phase == STEP_CONTRACT)
+			contract = lappend(contract, s);
+	}
+	(void) steps_undo(u->mig, contract, false, mig_lock_retries);
+	lifecycle_enter(u->mig, PHASE_READY, NULL);
+}
+
+/* Is it worth trying again without anybody doing anything? */
+static bool
+is_retryable(const ErrorData *e)
+{
+	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		e->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+}
+
+/* An error's message and detail, as JSON text members. */
+static char *
+error_members(const ErrorData *e)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, ", \"sqlstate\": \"%s\", \"error\": ", unpack_sql_state(e->sqlerrcode));
+	escape_json(&buf, e->message);
+	if (e->detail)
+	{
+		appendStringInfoString(&buf, ", \"detail\": ");
+		escape_json(&buf, e->detail);
+	}
+	return buf.data;
+}
+
+/* A step has raised: wait and try again, go back to ready from completing, or stop with the reason. */
+static void
+note_failure(Unit *u, const ErrorData *e)
+{
+	Migration  *mig = migration_by_id(u->mig->id);
+	char	   *message = e->detail ? psprintf("%s: %s", e->message, e->detail) : e->message;
+
+	u->mig = mig;
+	u->result = DRIVE_WAIT;
+	event_write(mig->id, is_retryable(e) ? "retry" : "failed", step_detail(u->step, error_members(e)));
+	if (mig->phase == PHASE_COMPLETING)
+	{
+		take_fence_down(u);
+		migration_set_pause(mig->id, false, NULL, message);
+	}
+	else if (is_retryable(e))
+		migration_set_waiting(mig->id, message);
+	else
+		migration_set_pause(mig->id, true, "failed", message);
+}
+
+/* Is there something that this step can do now, and nobody else doing it? Takes the lock. */
+static bool
+claim(Unit *u)
+{
+	Migration  *mig = u->mig;
+	Step	   *s = step_next(mig->id);
+	bool		shared;
+
+	if (s == NULL || (s->phase == STEP_CONTRACT && mig->phase != PHASE_COMPLETING))
+	{
+		u->result = DRIVE_REST;
+		return false;
+	}
+	u->step = s;
+	u->result = DRIVE_WAIT;
+	if (mig_stop_before[0] && atoi(mig_stop_before) == s->no)
+		return false;
+	shared = (s->kind == STEP_BACKFILL || s->kind == STEP_VALIDATE || s->kind == STEP_CONCURRENTLY) &&
+		mig->phase == lifecycle_phase_of(s->phase);
+	if (!advisory_lock(MIG_LOCK_MIGRATION, mig->id, shared ? ShareLock : ExclusiveLock, false, true))
+		return false;
+	u->mig = migration_by_id(mig->id);
+	s = step_next(mig->id);
+	return u->mig && !u->mig->paused && u->mig->phase == mig->phase && s && s->no == u->step->no;
+}
+
+DriveResult
+drive(int64 migration_id)
+{
+	Unit		u = {.mig = migration_by_id(migration_id)};
+	ErrorData  *error = NULL;
+
+	if (u.mig == NULL || u.mig->paused || lifecycle_ended(u.mig->phase) || u.mig->phase == PHASE_READY)
+	{
+		backfill_release();
+		return DRIVE_REST;
+	}
+	if (claim(&u) && !txn_try(run_unit, &u, &error))
+		note_failure(&u, error);
+	if (u.step == NULL || u.step->kind != STEP_BACKFILL)
+		backfill_release();
+	txn_next();
+	return u.result;
+}

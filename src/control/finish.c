@@ -1,0 +1,149 @@
+/*
+ * finish.c
+ *		Completing, rolling back, retiring.
+ */
+#include "base/compat.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#include "backfill/backfill.h"
+#include "base/settings.h"
+#include "base/sql.h"
+#include "control/finish.h"
+#include "control/lifecycle.h"
+#include "control/steps.h"
+#include "control/utility.h"
+#include "store/task.h"
+#include "verify/verify.h"
+
+/* The steps of a migration that follow `ready`, in order. */
+static List *
+contract_steps(const Migration *mig)
+{
+	List	   *contract = NIL;
+	ListCell   *lc;
+
+	foreach(lc, steps_of(mig->id))
+		if (((Step *) lfirst(lc))->phase == STEP_CONTRACT)
+			contract = lappend(contract, lfirst(lc));
+	return contract;
+}
+
+/* Are all these steps one group: nothing but the swap? */
+static bool
+is_swap_only(List *contract)
+{
+	ListCell   *lc;
+
+	foreach(lc, contract)
+		if (((Step *) lfirst(lc))->group != ((Step *) linitial(contract))->group)
+			return false;
+	return contract != NIL;
+}
+
+bool
+finish_complete(Migration *mig, const char *detail)
+{
+	List	   *contract = contract_steps(mig);
+	double		ms;
+
+	if (mig->phase == PHASE_COMPLETING)
+		return false;
+	migration_set_pause(mig->id, false, NULL, NULL);
+	lifecycle_enter(mig, PHASE_COMPLETING, detail);
+	if (!is_swap_only(contract) || mig_stop_before[0])
+		return false;
+	ms = steps_run(mig, contract, steps_attempts());
+	event_write(mig->id, "swapped", psprintf("{\"locked_ms\": %.1f}", ms));
+	lifecycle_enter(mig, PHASE_COMPLETED, NULL);
+	return true;
+}
+
+void
+finish_cancel_utility(const Migration *mig)
+{
+	utility_cancel(mig->id);
+}
+
+void
+finish_rollback(Migration *mig, const char *detail)
+{
+	double		ms;
+
+	lifecycle_enter(mig, PHASE_ROLLING_BACK, detail);
+	ms = steps_undo(mig, steps_of(mig->id), mig->was_ready, steps_attempts());
+	migration_set_pause(mig->id, false, NULL, NULL);
+	event_write(mig->id, "rolled back", psprintf("{\"locked_ms\": %.1f}", ms));
+	lifecycle_enter(mig, PHASE_ROLLED_BACK, NULL);
+	if (!mig->was_ready)
+		migration_forget_former(mig->version_schema);
+}
+
+void
+finish_retry(Migration *mig)
+{
+	Step	   *next = step_next(mig->id);
+	ListCell   *lc;
+
+	if (next == NULL || next->kind != STEP_VALIDATE)
+		return;
+	/* rows may have been corrected: look at the whole table again, filling first */
+	foreach(lc, steps_of(mig->id))
+	{
+		Step	   *s = lfirst(lc);
+
+		if (s->relid != next->relid || s->kind != STEP_BACKFILL || !s->done)
+			continue;
+		backfill_restart(mig, s);
+		step_done(mig->id, s->no, false);
+		lifecycle_enter(mig, PHASE_BACKFILLING, NULL);
+	}
+	verify_restart(mig, next);
+}
+
+/* DROP VIEW of every view in a schema, and the schema; names only, nothing cascades. */
+static void
+drop_version_schema(const char *schema)
+{
+	SqlRows    *rows = sql_queryp("SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+								  " WHERE n.nspname = $1 AND c.relkind = 'v'", P_text(schema));
+
+	for (uint64 r = 0; r < rows->n; r++)
+		(void) sql_exec(psprintf("DROP VIEW %s", sql_qualified(schema, rows->v[r][0])));
+	(void) sql_exec(psprintf("DROP SCHEMA IF EXISTS %s", quote_identifier(schema)));
+}
+
+void
+finish_retire(Migration *mig, const char *older_than)
+{
+	Identity	saved;
+	SqlRows    *rows;
+
+	admin_begin(&saved);
+	rows = sql_queryp("SELECT m.phase = 'completed' AND NOT EXISTS (SELECT FROM mig.migration n WHERE n.schema_name = m.schema_name AND n.id > m.id"
+					  "  AND n.phase = 'completed' AND n.database_name = m.database_name AND n.system_identifier = m.system_identifier),"
+					  " m.ended_at > clock_timestamp() - $2::interval, m.retired_at IS NOT NULL, m.options ->> 'baseline'"
+					  " FROM mig.migration m WHERE m.id = $1", P_int8(mig->id), P_text(older_than));
+	identity_end(&saved);
+	if (rows->v[0][2][0] == 't')
+		return;
+	if (rows->v[0][0][0] == 't')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version \"%s\" is the current one of schema \"%s\"", mig->version_schema, mig->schema),
+				 errhint("It can be retired when a later migration is completed.")));
+	if (rows->v[0][1][0] == 't')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version \"%s\" ended less than %s ago", mig->version_schema, older_than),
+				 errhint("Clients may still use it; call mig_retire('%s', older_than => '0') to remove it all the same.", mig->name)));
+	owner_begin(&saved, mig->owner, true);
+	drop_version_schema(mig->version_schema);
+	if (rows->v[0][3] && strcmp(rows->v[0][3], "true") == 0)
+		drop_version_schema(psprintf("%s_base", mig->schema));
+	identity_end(&saved);
+	migration_set_retired(mig->id);
+	event_write(mig->id, "retired", NULL);
+}

@@ -1,0 +1,28 @@
+/*
+ * finish.h
+ *		How a migration ends: complete, roll back, retire; and retrying after a failure.
+ *
+ * Callers hold the advisory lock MIGRATION exclusively.
+ */
+#ifndef MIG_FINISH_H
+#define MIG_FINISH_H
+
+#include "postgres.h"
+#include "store/state.h"
+
+/* Begin to complete; true when that could be done at once (no rule has to be validated). */
+extern bool finish_complete(Migration *mig, const char *detail);
+
+/* Undo all that was done, in one short transaction. */
+extern void finish_rollback(Migration *mig, const char *detail);
+
+/* Stop the one-shot worker that builds an index for this migration, if any; before taking the lock. */
+extern void finish_cancel_utility(const Migration *mig);
+
+/* Prepare a failed migration for another try. */
+extern void finish_retry(Migration *mig);
+
+/* Drop an ended version's schemas; 55000 when it is still the current one or younger than the interval. */
+extern void finish_retire(Migration *mig, const char *older_than);
+
+#endif

@@ -1,0 +1,215 @@
+/*
+ * steps.c
+ *		Executes stored SQL steps. Dumb on purpose: what they do was decided when the plan was made.
+ *
+ * Locks of one attempt: first the version views on the tables (clients lock a view before its table, so this order does not deadlock with
+ * them), then the tables by OID; then the statements, under the same lock_timeout. An attempt that does not get a lock is rolled back whole, and all is
+ * released for a pause of at least lock_timeout.
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "base/lock.h"
+#include "base/settings.h"
+#include "base/sql.h"
+#include "base/txn.h"
+#include "control/steps.h"
+
+typedef struct Attempt
+{
+	const Migration *mig;
+	List	   *steps;
+	bool		undo;
+	bool		keep_version;
+	double		held_ms;
+} Attempt;
+
+int
+steps_attempts(void)
+{
+	return IsTransactionBlock() ? 1 : mig_lock_retries;
+}
+
+/* Does running (or undoing) a group replace version views of its tables? */
+static bool
+touches_views(const Attempt *a)
+{
+	ListCell   *lc;
+
+	foreach(lc, a->steps)
+	{
+		Step	   *s = lfirst(lc);
+
+		if (s->phase == STEP_OPEN || (s->phase == STEP_CONTRACT && s->undo == NULL && s->lock == AccessExclusiveLock))
+			return true;
+	}
+	return a->undo;
+}
+
+/* Append the views that stand on a table, outermost first. */
+static List *
+want_views(List *wants, Oid relid)
+{
+	SqlRows    *rows;
+	Identity	saved;
+
+	admin_begin(&saved);
+	rows = sql_queryp("WITH RECURSIVE v(oid, level) AS (SELECT DISTINCT r.ev_class, 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
+					  "  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1"
+					  " UNION SELECT r.ev_class, v.level + 1 FROM v JOIN pg_depend d ON d.refobjid = v.oid AND d.refclassid = 'pg_class'::regclass"
+					  "  AND d.classid = 'pg_rewrite'::regclass JOIN pg_rewrite r ON r.oid = d.objid WHERE r.ev_class <> v.oid AND v.level < 10)"
+					  " SELECT v.oid FROM v JOIN pg_class c ON c.oid = v.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
+					  " WHERE c.relkind = 'v' AND (n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
+					  " GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(relid));
+	identity_end(&saved);
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		LockWant   *want = palloc(sizeof(LockWant));
+
+		want->relid = (Oid) strtoul(rows->v[r][0], NULL, 10);
+		want->mode = AccessExclusiveLock;
+		wants = lappend(wants, want);
+	}
+	return wants;
+}
+
+/* Order of table locks: by OID, the stronger mode first. */
+static int
+compare_steps(const ListCell *a, const ListCell *b)
+{
+	const Step *x = lfirst(a);
+	const Step *y = lfirst(b);
+
+	if (x->relid != y->relid)
+		return x->relid < y->relid ? -1 : 1;
+	return y->lock - x->lock;
+}
+
+/* The locks a group takes, in order. */
+static List *
+wanted_locks(const Attempt *a)
+{
+	List	   *tables = NIL;
+	List	   *wants = NIL;
+	Oid			last = InvalidOid;
+	bool		views = touches_views(a);
+	ListCell   *lc;
+
+	foreach(lc, a->steps)
+	{
+		Step	   *s = lfirst(lc);
+
+		if (OidIsValid(s->relid) && s->lock != NoLock && (s->done || !a->undo))
+			tables = lappend(tables, s);
+	}
+	list_sort(tables, compare_steps);
+	foreach(lc, views ? tables : NIL)
+	{
+		Step	   *s = lfirst(lc);
+
+		if (s->relid != last && (s->lock == AccessExclusiveLock || s->phase == STEP_OPEN))
+			wants = want_views(wants, s->relid);
+		last = s->relid;
+	}
+	last = InvalidOid;
+	foreach(lc, tables)
+	{
+		Step	   *s = lfirst(lc);
+		LockWant   *want;
+
+		if (s->relid == last)
+			continue;
+		last = s->relid;
+		want = palloc(sizeof(LockWant));
+		want->relid = s->relid;
+		want->mode = s->lock;
+		wants = lappend(wants, want);
+	}
+	return wants;
+}
+
+/* Run or undo one step, and note it. */
+static void
+run_step(const Attempt *a, const Step *s)
+{
+	const char *sql = a->undo ? s->undo : s->sql;
+
+	if (sql && sql[0])
+		(void) sql_exec(sql);
+	step_done(a->mig->id, s->no, !a->undo);
+}
+
+/* Run or undo the steps in order. */
+static void
+run_all(const Attempt *a)
+{
+	int			n = list_length(a->steps);
+
+	for (int i = 0; i < n; i++)
+	{
+		const Step *s = list_nth(a->steps, a->undo ? n - 1 - i : i);
+
+		CHECK_FOR_INTERRUPTS();
+		if (a->undo && (!s->done || (a->keep_version && s->keep)))
+			continue;
+		run_step(a, s);
+	}
+}
+
+/* One attempt, inside a subtransaction. */
+static void
+attempt(void *arg)
+{
+	Attempt    *a = arg;
+	Identity	saved;
+	TimestampTz since;
+
+	owner_begin(&saved, a->mig->owner, true);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	/* the deadlock check cancels an autovacuum in our way, and makes us the victim before a client */
+	(void) set_config_option("deadlock_timeout", psprintf("%dms", Max(mig_lock_timeout / 5, 1)), PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	since = lock_relations(wanted_locks(a), 1);
+	(void) set_config_option("lock_timeout", psprintf("%dms", mig_lock_timeout), PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	run_all(a);
+	a->held_ms = (GetCurrentTimestamp() - since) / 1000.0;
+	identity_end(&saved);
+}
+
+/* Attempt until it works; raises the last error. */
+static double
+attempt_repeatedly(Attempt *a, int attempts)
+{
+	ErrorData  *error = NULL;
+
+	for (int i = 1;; i++)
+	{
+		if (txn_try(attempt, a, &error))
+			return a->held_ms;
+		if (i >= attempts || (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED))
+			ReThrowError(error);
+		FreeErrorData(error);
+		lock_pause();
+	}
+}
+
+double
+steps_run(const Migration *mig, List *steps, int attempts)
+{
+	Attempt		a = {.mig = mig,.steps = steps};
+
+	return attempt_repeatedly(&a, attempts);
+}
+
+double
+steps_undo(const Migration *mig, List *steps, bool keep_version, int attempts)
+{
+	Attempt		a = {.mig = mig,.steps = steps,.undo = true,.keep_version = keep_version};
+
+	return attempt_repeatedly(&a, attempts);
+}
