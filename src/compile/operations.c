@@ -23,16 +23,11 @@
 #include "compile/shape.h"
 #include "store/transform.h"
 
-/* Error position of an operation in a DDL definition; the definition text is set as the query by whoever runs it. */
+/* Error position of an operation in a DDL definition. */
 static int
 op_position(const Operation *op)
 {
-	if (op->source && op->location >= 0)
-	{
-		internalerrquery(op->source);
-		internalerrposition(op->location + 1);
-	}
-	return 0;
+	return source_position(op->source, op->location);
 }
 
 static ExprTarget
@@ -275,32 +270,14 @@ apply_alter_type(Table *t, const Operation *op)
 	carry_default(t, op, c);
 }
 
-/* An `up` that is just the column itself changes no data. */
-static bool
-is_bare_column(const RawExpr *raw, const char *column)
-{
-	ColumnRef  *ref = (ColumnRef *) (raw ? raw->node : NULL);
-
-	return ref && IsA(ref, ColumnRef) && list_length(ref->fields) == 1 &&
-		IsA(linitial(ref->fields), String) && strcmp(strVal(linitial(ref->fields)), column) == 0;
-}
-
-/* Does this operation bring data expressions that change anything? */
-static bool
-changes_data(const Operation *op)
-{
-	return (op->up && !is_bare_column(op->up, op->column)) || (op->down && !is_bare_column(op->down, op->column));
-}
-
 static void
 apply_not_null(Table *t, const Operation *op, bool not_null)
 {
 	Column	   *c = shape_column(t, op->column, false);
 	Column		before = *c;
-	bool		data;
-
 	/* tightening needs a column of its own for `up`, relaxing for `down` (what the old version sees for a NULL) */
-	data = not_null ? (op->up && !is_bare_column(op->up, op->column)) : (op->down && !is_bare_column(op->down, op->column));
+	bool		data = not_null ? op->up != NULL : op->down != NULL;
+
 	if (not_null && c->att == 0 && c->fast_default && c->added_sql == NULL && !data)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -381,13 +358,24 @@ choose_check_name(const Table *t, Node *raw)
 	return name;
 }
 
+/* The columns that a manifest lists for a constraint must be there. */
+static void
+check_constraint_columns(const Table *t, const Operation *op)
+{
+	ListCell   *lc;
+
+	foreach(lc, op->columns)
+		(void) shape_column(t, lfirst(lc), false);
+}
+
 static void
 apply_add_check(Table *t, const Operation *op)
 {
 	Rule	   *rule = palloc0(sizeof(Rule));
 	ExprTarget	target = {BOOLOID, -1, InvalidOid, "check", false};
 
-	if (op->column && changes_data(op))
+	check_constraint_columns(t, op);
+	if (op->column && (op->up || op->down))
 	{
 		Column	   *c = shape_column(t, op->column, false);
 		Column		before = *c;
@@ -407,6 +395,48 @@ apply_add_check(Table *t, const Operation *op)
 	rule->no_inherit = op->no_inherit;
 	rule->valid = true;
 	t->rules = lappend(t->rules, rule);
+}
+
+/* A constraint's only column, NULL if it has several. */
+static Column *
+only_column(const Table *t, const Constr *k)
+{
+	ListCell   *lc;
+
+	foreach(lc, bms_num_members(k->columns) == 1 ? t->columns : NIL)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att != 0 && !c->dropped && bms_is_member(c->att, k->columns))
+			return c;
+	}
+	return NULL;
+}
+
+/* With a real `down`, what the lifted rule forbade gets a column of its own, so that the old version is never shown it. */
+static void
+relax_column(Table *t, const Operation *op, const Constr *k)
+{
+	Operation	known = *op;
+	Column	   *c = op->column ? shape_column(t, op->column, false) : only_column(t, k);
+	Column		before;
+
+	if (c == NULL)
+	{
+		if (op->up || op->down)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("constraint \"%s\" is on several columns, so up and down must be given for each", op->name),
+					 errhint("Use drop_multicolumn_constraint."),
+					 op_position(op)));
+		return;
+	}
+	known.column = c->name;
+	operation_normalize(&known);
+	if (known.down == NULL)
+		return;
+	before = *c;
+	replace_value(t, memcpy(palloc(sizeof(Operation)), &known, sizeof(Operation)), c, &before);
 }
 
 static void
@@ -434,13 +464,17 @@ apply_drop_constraint(Table *t, const Operation *op)
 				 errmsg("constraint \"%s\" is not a CHECK constraint and cannot be dropped in a migration yet", op->name),
 				 op_position(op)));
 	k->dropped = true;
-	if (op->column && op->down && !is_bare_column(op->down, op->column))
-	{
-		Column	   *c = shape_column(t, op->column, false);
-		Column		before = *c;
+	relax_column(t, op, k);
+}
 
+static void
+apply_change_data(Table *t, const Operation *op)
+{
+	Column	   *c = shape_column(t, op->column, false);
+	Column		before = *c;
+
+	if (op->up || op->down)
 		replace_value(t, op, c, &before);
-	}
 }
 
 static void
@@ -515,6 +549,9 @@ shape_apply(Table *t, const Operation *op)
 			break;
 		case OP_COMMENT_COLUMN:
 			apply_comment_column(t, op);
+			break;
+		case OP_CHANGE_DATA:
+			apply_change_data(t, op);
 			break;
 		case OP_COMMENT_TABLE:
 			t->comment = op->comment;
