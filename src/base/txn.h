@@ -3,8 +3,8 @@
  *		Transactions of code that runs both in a background worker and inside a CALL.
  *
  * In a worker they are plain transaction commands; in a procedure SPI's non-atomic mode is used. Either way an active snapshot is set
- * between txn_begin/txn_next and the next of these calls. Memory that must outlive txn_next() belongs into a context of the
- * caller's own.
+ * between txn_begin/txn_next and the next of these calls, and the settings of txn_settings() hold. None of these calls changes the current
+ * memory context: be in one of your own that outlives transactions, then what is allocated in it stays valid across txn_next().
  */
 #ifndef MIG_TXN_H
 #define MIG_TXN_H
@@ -13,11 +13,15 @@
 
 extern void txn_begin(bool in_worker);	/* worker: start one; procedure: connect to SPI non-atomically */
 extern void txn_next(void);		/* commit, and start the next one */
-extern void txn_end(void);		/* worker: commit; procedure: disconnect */
+extern void txn_nap(long ms);	/* commit, sleep without a snapshot until the latch is set, start the next one */
+extern void txn_end(void);		/* commit; procedure: disconnect */
+
+/* Settings for a whole worker session (replication role, time-outs, …). A procedure gets those it needs in each transaction. */
+extern void txn_settings(void);
 
 /*
  * Run fn(arg) in a subtransaction. True when it succeeded. On an error it is rolled back and *error (in the caller's memory context)
- * tells it; cancel, shutdown and out-of-memory are raised again.
+ * tells it; cancel, shutdown and lack of resources are raised again.
  */
 extern bool txn_try(void (*fn) (void *arg), void *arg, ErrorData **error);
 

@@ -1,0 +1,62 @@
+/*
+ * settings.c
+ *		Defines the extension's GUCs.
+ *
+ * What a session may decide for the calls it makes is settable by anyone; what the launcher and its workers go by comes from the
+ * configuration file. All are in alphabetical order.
+ */
+#include "base/compat.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+
+#include "base/settings.h"
+
+bool		mig_guard = true;
+bool		mig_worker = true;
+int			mig_max_workers = 2;
+int			mig_lock_timeout = 500;
+int			mig_lock_retries = 30;
+int			mig_batch_pages = 256;
+int			mig_lanes = 16;
+int			mig_range_pages = 8192;
+int			mig_naptime = 1000;
+char	   *mig_stop_before = NULL;
+
+/* Define an integer setting. */
+static void
+define_int(const char *name, const char *what, const char *more, int *variable, int value, int min, int max,
+		   GucContext context, int flags)
+{
+	DefineCustomIntVariable(name, what, more, variable, value, min, max, context, flags, NULL, NULL, NULL);
+}
+
+/* Define all settings, and reserve their prefix. */
+void
+settings_define(void)
+{
+	define_int("mig_control.batch_pages", "Pages that one backfill transaction visits.", NULL,
+			   &mig_batch_pages, 256, 1, 1048576, PGC_USERSET, 0);
+	DefineCustomBoolVariable("mig_control.guard", "Refuses DDL by hand on a table that is being migrated.", NULL,
+							 &mig_guard, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	define_int("mig_control.lanes", "Most lanes into which the backfill divides a page's rows.", NULL,
+			   &mig_lanes, 16, 1, 128, PGC_USERSET, 0);
+	define_int("mig_control.lock_retries", "Attempts to get the locks of a step before it fails.", NULL,
+			   &mig_lock_retries, 30, 1, 100000, PGC_USERSET, 0);
+	define_int("mig_control.lock_timeout", "Budget of one attempt over all the locks of a step.",
+			   "Nobody who queues behind a migration waits for longer than this.",
+			   &mig_lock_timeout, 500, 1, INT_MAX / 4, PGC_USERSET, GUC_UNIT_MS);
+	define_int("mig_control.max_workers", "Workers that fill rows of one migration at the same time.", NULL,
+			   &mig_max_workers, 2, 1, 64, PGC_SIGHUP, 0);
+	define_int("mig_control.naptime", "Longest pause between two looks when there is nothing to do.", NULL,
+			   &mig_naptime, 1000, 1, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("mig_control.range_pages", "Pages of a range, over which the backfill goes lane by lane.", NULL,
+			   &mig_range_pages, 8192, 1, INT_MAX / 2, PGC_USERSET, 0);
+	DefineCustomStringVariable("mig_control.stop_before", "Number of the step before which a migration stops (for tests).", NULL,
+							   &mig_stop_before, "", PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	DefineCustomBoolVariable("mig_control.worker", "Lets the launcher start background workers.",
+							 "When turned off, running workers stop at their next unit of work.",
+							 &mig_worker, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("mig_control");
+}

@@ -1,0 +1,411 @@
+/*
+ * utility.c
+ *		The one-shot worker that runs a step which cannot be part of a transaction.
+ *
+ * Whoever runs one holds the session-level advisory lock UTILITY of the migration from before it reads the step until it exits. So there is one per
+ * migration, and a rollback that has written its phase either is seen by the worker or sees the worker, and cancels it. The worker reads the step
+ * under MIGRATION in share mode and marks it done under the same in exclusive mode, in transactions of their own; if it dies in between, the next
+ * one finds the finished index valid, or drops the invalid one and builds it again.
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "miscadmin.h"
+#include "parser/parser.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/lock.h"
+#include "base/shmem.h"
+#include "base/sql.h"
+#include "base/txn.h"
+#include "control/background.h"
+#include "control/lifecycle.h"
+#include "control/utility.h"
+
+#define NO_SLOT			"no background worker slot is free (max_worker_processes)"
+#define RETRY_MS		1000	/* before this process starts another worker for the same step */
+#define CLAIM_ATTEMPTS	10
+#define CLAIM_PAUSE_MS	20
+
+/* What the worker is to do; strings live as long as it does */
+typedef struct Work
+{
+	BackgroundTask task;
+	MemoryContext context;
+	Oid			owner;
+	char	   *sql;
+	char	   *relation;
+	char	   *drop;			/* removes what an attempt that did not end has left; NULL: nothing to remove */
+	bool		built;			/* the index is there and valid: only the mark is missing */
+} Work;
+
+/* The last worker this process started, so that it is not started twice before it holds its lock */
+static struct
+{
+	BackgroundTask task;
+	TimestampTz at;
+	BackgroundWorkerHandle *handle;
+}			last;
+
+/* Pid of the holder of the migration's UTILITY lock, as text; NULL if there is none. */
+static char *
+utility_holder(int64 migration_id)
+{
+	Identity	saved;
+	char	   *pid;
+
+	admin_begin(&saved);
+	pid = sql_textp("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1 AND objid = $2 AND objsubid = $3"
+					" AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid()",
+					P_oid((Oid) (migration_id >> 32)), P_oid((Oid) migration_id), P_int4(MIG_LOCK_UTILITY));
+	identity_end(&saved);
+	return pid;
+}
+
+bool
+utility_running(int64 migration_id)
+{
+	return utility_holder(migration_id) != NULL;
+}
+
+void
+utility_cancel(int64 migration_id)
+{
+	char	   *pid = utility_holder(migration_id);
+	Identity	saved;
+
+	if (pid == NULL)
+		return;
+	admin_begin(&saved);
+	(void) sql_textp("SELECT pg_cancel_backend($1)", P_int4(pg_strtoint32(pid)));
+	identity_end(&saved);
+}
+
+/* Has this process started a worker for the step that is about to run, or that ended so recently that it should wait? */
+static bool
+recently_started(const BackgroundTask *task, TimestampTz now)
+{
+	if (last.handle == NULL || last.task.migration_id != task->migration_id || last.task.step_no != task->step_no)
+		return false;
+	return background_alive(last.handle) || now < TimestampTzPlusMilliseconds(last.at, RETRY_MS);
+}
+
+/* Start the worker; false when there is no slot for it. */
+static bool
+start(const BackgroundTask *task, TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	BackgroundWorkerHandle *handle;
+	bool		started = background_start("mig_control utility", "mig_utility_main", MyDatabaseId, task, &handle);
+
+	if (started)
+	{
+		if (last.handle)
+			pfree(last.handle);
+		last.handle = handle;
+		last.task = *task;
+		last.at = now;
+	}
+	MemoryContextSwitchTo(old);
+	return started;
+}
+
+UtilityState
+utility_run(const Migration *mig, const Step *step)
+{
+	BackgroundTask task = {.migration_id = mig->id,.step_no = step->no};
+	TimestampTz now = GetCurrentTimestamp();
+	Step	   *next;
+
+	if (utility_running(mig->id))
+		return UTILITY_WAIT;
+	next = step_next(mig->id);	/* it may have ended just now */
+	if (next == NULL || next->no != step->no)
+		return UTILITY_DONE;
+	if (recently_started(&task, now))
+		return UTILITY_WAIT;
+	if (!start(&task, now))
+		migration_set_waiting(mig->id, NO_SLOT);
+	else if (mig->reason && strcmp(mig->reason, NO_SLOT) == 0)
+		migration_set_waiting(mig->id, NULL);
+	return UTILITY_WAIT;
+}
+
+/* The statement, if it is a CREATE INDEX; else NULL. */
+static IndexStmt *
+index_statement(const char *sql)
+{
+	List	   *list = raw_parser(sql, RAW_PARSE_DEFAULT);
+	Node	   *stmt = list ? linitial_node(RawStmt, list)->stmt : NULL;
+
+	return stmt && IsA(stmt, IndexStmt) ? (IndexStmt *) stmt : NULL;
+}
+
+/* Look for the index that the step makes: finished but for the mark, or left invalid. Inside a transaction. */
+static void
+find_leftover(Work *work)
+{
+	IndexStmt  *stmt = index_statement(work->sql);
+	Oid			table = stmt ? RangeVarGetRelid(stmt->relation, NoLock, true) : InvalidOid;
+	Oid			index = InvalidOid;
+
+	work->built = false;
+	work->drop = NULL;
+	if (OidIsValid(table) && stmt->idxname)
+		index = get_relname_relid(stmt->idxname, get_rel_namespace(table));
+	if (!OidIsValid(index) || get_rel_relkind(index) != RELKIND_INDEX || IndexGetRelation(index, true) != table)
+		return;
+	work->built = get_index_isvalid(index);
+	if (!work->built)
+		work->drop = MemoryContextStrdup(work->context, psprintf("DROP INDEX CONCURRENTLY %s", sql_relation_name(index)));
+}
+
+/* Set the settings that the migration's expressions run under, for the whole session. */
+static void
+apply_settings(const char *settings)
+{
+	if (settings)
+		ProcessGUCArray(DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, pstrdup(settings), TEXTOID, -1)),
+						PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET);
+}
+
+/* Read what is to be done. False when it no longer is: done, paused, rolled back. */
+static bool
+read_work(Work *work)
+{
+	Migration  *mig;
+	Step	   *step;
+
+	if (!background_installed())
+		return false;
+	(void) advisory_lock(MIG_LOCK_MIGRATION, work->task.migration_id, ShareLock, false, false);
+	mig = migration_by_id(work->task.migration_id);
+	step = mig ? step_next(mig->id) : NULL;
+	if (step == NULL || step->no != work->task.step_no || step->kind != STEP_CONCURRENTLY || mig->paused ||
+		mig->phase != lifecycle_phase_of(step->phase))
+		return false;
+	if (!OidIsValid(mig->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the owner of migration \"%s\" does not exist any more", mig->name)));
+	work->owner = mig->owner;
+	work->sql = MemoryContextStrdup(work->context, step->sql);
+	work->relation = step->relation ? MemoryContextStrdup(work->context, step->relation) : NULL;
+	apply_settings(mig->settings);
+	find_leftover(work);
+	return true;
+}
+
+/* Run one utility statement at top level, as the owner. It may commit as often as it likes. */
+static void
+run_statement(RawStmt *raw, const char *sql, Oid owner, MemoryContext context)
+{
+	PlannedStmt *planned = makeNode(PlannedStmt);
+
+	planned->commandType = CMD_UTILITY;
+	planned->canSetTag = true;
+	planned->utilityStmt = raw->stmt;
+	planned->stmt_location = raw->stmt_location;
+	planned->stmt_len = raw->stmt_len;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	SetUserIdAndSecContext(owner, 0);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(context);
+	ProcessUtility(planned, sql, false, PROCESS_UTILITY_TOPLEVEL, NULL, NULL, None_Receiver, NULL);
+	if (ActiveSnapshotSet())
+		PopActiveSnapshot();
+	CommitTransactionCommand();
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, 0);
+}
+
+/* Run SQL text so. */
+static void
+run_toplevel(Work *work, const char *sql)
+{
+	MemoryContext context = AllocSetContextCreate(work->context, "mig_control statement", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ListCell   *lc;
+
+	/* some commands keep what must survive their own commits there */
+	PortalContext = context;
+	debug_query_string = sql;
+	pgstat_report_activity(STATE_RUNNING, sql);
+	foreach(lc, raw_parser(sql, RAW_PARSE_DEFAULT))
+		run_statement(lfirst_node(RawStmt, lc), sql, work->owner, context);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	debug_query_string = NULL;
+	PortalContext = NULL;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* {"step": n, "relation": …} with one more member. */
+static char *
+work_detail(const Work *work, const char *key, const char *value)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "{\"step\": %d, \"relation\": ", work->task.step_no);
+	if (work->relation)
+		escape_json(&buf, work->relation);
+	else
+		appendStringInfoString(&buf, "null");
+	appendStringInfo(&buf, ", \"%s\": ", key);
+	escape_json(&buf, value);
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+/* Do the work, and mark the step done. */
+static void
+execute(Work *work)
+{
+	bool		wanted;
+
+	txn_begin(true);
+	wanted = read_work(work);
+	txn_end();
+	if (!wanted)
+		return;
+	if (work->drop)
+		run_toplevel(work, work->drop);
+	if (!work->built)
+		run_toplevel(work, work->sql);
+	txn_begin(true);
+	(void) advisory_lock(MIG_LOCK_MIGRATION, work->task.migration_id, ExclusiveLock, false, false);
+	step_done(work->task.migration_id, work->task.step_no, true);
+	event_write(work->task.migration_id, "step", work_detail(work, "sql", work->sql));
+	shmem_wake_at_commit();
+	txn_end();
+}
+
+/* Remove an index that was left invalid: a unique one would go on refusing rows. */
+static void
+clean_up(Work *work)
+{
+	if (work->sql == NULL)
+		return;
+	txn_begin(true);
+	find_leftover(work);
+	txn_end();
+	if (work->drop)
+		run_toplevel(work, work->drop);
+}
+
+/* Write the failure down, unless the migration is on its way back: then we were cancelled on purpose. */
+static void
+store_failure(Work *work, const ErrorData *error)
+{
+	int64		id = work->task.migration_id;
+	bool		retry = error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED || error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	char	   *message = error->detail ? psprintf("%s: %s", error->message, error->detail) : error->message;
+	Migration  *mig;
+
+	txn_begin(true);
+	/* a rollback that is under way has the lock; what it wrote is seen after it */
+	(void) advisory_lock(MIG_LOCK_MIGRATION, id, ExclusiveLock, false, false);
+	mig = migration_by_id(id);
+	if (mig && mig->phase < PHASE_COMPLETED)
+	{
+		if (retry)
+			migration_set_waiting(id, message);
+		else if (!mig->paused)
+			migration_set_pause(id, true, "failed", message);
+		event_write(id, retry ? "retry" : "failed", work_detail(work, "error", message));
+		shmem_wake_at_commit();
+	}
+	txn_end();
+}
+
+/* Catch what fn raises: it is logged and the transaction is gone. NULL when it went well. */
+static ErrorData *
+caught(void (*fn) (Work *work), Work *work)
+{
+	ErrorData  *volatile error = NULL;
+
+	MemoryContextSwitchTo(work->context);
+	PG_TRY();
+	{
+		fn(work);
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(work->context);
+		error = CopyErrorData();
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, 0);
+		PortalContext = NULL;
+		debug_query_string = NULL;
+		MemoryContextSwitchTo(work->context);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	return error;
+}
+
+/* Become the one that runs the migration's utility statement. */
+static bool
+claim(int64 migration_id)
+{
+	for (int i = 0; i < CLAIM_ATTEMPTS; i++)
+	{
+		bool		got;
+
+		StartTransactionCommand();
+		got = advisory_lock(MIG_LOCK_UTILITY, migration_id, ExclusiveLock, true, true);
+		CommitTransactionCommand();
+		if (got)
+			return true;
+		(void) background_sleep(CLAIM_PAUSE_MS);
+	}
+	return false;
+}
+
+/* Entry point of the worker. */
+void
+mig_utility_main(Datum arg)
+{
+	Work		work = {.task = background_enter()};
+	ErrorData  *error;
+
+	background_connect(DatumGetObjectId(arg));
+	/* of a deadlock with a client, we are the victim */
+	SetConfigOption("deadlock_timeout", "50ms", PGC_SUSET, PGC_S_SESSION);
+	if (!claim(work.task.migration_id))
+		proc_exit(0);			/* another one runs */
+	work.context = AllocSetContextCreate(TopMemoryContext, "mig_control utility", ALLOCSET_DEFAULT_SIZES);
+	error = caught(execute, &work);
+	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	{
+		/* a rollback waits for the table */
+		(void) caught(clean_up, &work);
+		store_failure(&work, error);
+	}
+	else if (error)
+	{
+		store_failure(&work, error);
+		(void) caught(clean_up, &work);
+	}
+	proc_exit(0);
+}

@@ -1,0 +1,28 @@
+/*
+ * utility.h
+ *		Statements that must run at top level (CREATE INDEX CONCURRENTLY), in a one-shot worker.
+ */
+#ifndef MIG_UTILITY_H
+#define MIG_UTILITY_H
+
+#include "postgres.h"
+#include "store/state.h"
+
+typedef enum UtilityState
+{
+	UTILITY_WAIT,				/* it runs, or will be tried again: look again later */
+	UTILITY_DONE				/* the step is done */
+} UtilityState;
+
+/*
+ * See to it that a worker runs this step; never waits for it. The worker marks the step done, or pauses the migration with the error. Called
+ * inside a driver's transaction, in a worker as well as in a procedure.
+ */
+extern UtilityState utility_run(const Migration *mig, const Step *step);
+
+extern bool utility_running(int64 migration_id);
+extern void utility_cancel(int64 migration_id); /* cancel the running statement, if any; it cleans up after itself */
+
+extern PGDLLEXPORT void mig_utility_main(Datum arg);
+
+#endif

@@ -1,0 +1,294 @@
+/*
+ * worker.c
+ *		The leader worker of a database, and the helpers it starts while rows are filled.
+ *
+ * The leader drives all migrations of its database in turn, a slice of time each. When nothing is left to do it lingers for a moment and exits, so that
+ * it does not stand in the way of DROP DATABASE; a request wakes it or, later, the launcher. A helper drives one migration, and exits when there
+ * is nothing to fill. Neither keeps state of its own: what is to be done is in the tables, so either may die at any point.
+ */
+#include "base/compat.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "backfill/backfill.h"
+#include "base/settings.h"
+#include "base/shmem.h"
+#include "base/txn.h"
+#include "control/background.h"
+#include "control/drive.h"
+#include "control/worker.h"
+#include "store/state.h"
+
+#define SLICE_MS		100		/* before another migration has its turn */
+#define SHORTEST_NAP_MS	10
+#define LINGER_MS		1000	/* how long a leader with nothing to do stays */
+#define LOOK_AGAIN_MS	60000	/* and when the next one looks at migrations that have not ended */
+#define HELPER_PATIENCE_MS 2000 /* how long a helper waits for rows or ranges to become free */
+#define CREW_LOOK_MS	200		/* between two looks whether a helper would be of use */
+
+/* The helpers of a migration; in TopMemoryContext */
+typedef struct Crew
+{
+	int64		migration_id;
+	List	   *handles;		/* BackgroundWorkerHandle * */
+	TimestampTz next_look;
+} Crew;
+
+static List *crews = NIL;
+
+/* What a leader knows about its present state */
+typedef struct Leader
+{
+	MemoryContext context;		/* reset every round */
+	int			active;			/* migrations that have not ended */
+	bool		worked;			/* has there been anything to do since it started? */
+	long		nap;			/* next pause while waiting */
+	TimestampTz resting_since;	/* 0: not resting */
+} Leader;
+
+/* The crew of a migration. */
+static Crew *
+crew_get(int64 migration_id)
+{
+	ListCell   *lc;
+	Crew	   *crew;
+	MemoryContext old;
+
+	foreach(lc, crews)
+		if (((Crew *) lfirst(lc))->migration_id == migration_id)
+			return lfirst(lc);
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	crew = palloc0(sizeof(Crew));
+	crew->migration_id = migration_id;
+	crews = lappend(crews, crew);
+	MemoryContextSwitchTo(old);
+	return crew;
+}
+
+/* Forget helpers that have ended; the next are not started at once, in case they failed. */
+static void
+crew_reap(Crew *crew, TimestampTz now)
+{
+	ListCell   *lc;
+
+	foreach(lc, crew->handles)
+	{
+		if (background_alive(lfirst(lc)))
+			continue;
+		pfree(lfirst(lc));
+		crew->handles = foreach_delete_current(crew->handles, lc);
+		crew->next_look = TimestampTzPlusMilliseconds(now, 5 * CREW_LOOK_MS);
+	}
+}
+
+/* Start one helper; false when there is no worker slot, which is no harm: the leader does its work. */
+static bool
+crew_add(Crew *crew)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	BackgroundTask task = {.migration_id = crew->migration_id};
+	BackgroundWorkerHandle *handle;
+	bool		started;
+
+	started = background_start("mig_control worker", "mig_worker_main", MyDatabaseId, &task, &handle);
+	if (started)
+		crew->handles = lappend(crew->handles, handle);
+	MemoryContextSwitchTo(old);
+	return started;
+}
+
+/* Start helpers for a migration that has rows to fill, as far as there are ranges for them. */
+static void
+crew_tend(const Migration *mig)
+{
+	Crew	   *crew;
+	Step	   *step;
+	TimestampTz now = GetCurrentTimestamp();
+	int			wanted;
+
+	if (mig_max_workers <= 1 || mig->phase != PHASE_BACKFILLING)
+		return;
+	crew = crew_get(mig->id);
+	if (crew->next_look > now)
+		return;
+	crew->next_look = TimestampTzPlusMilliseconds(now, CREW_LOOK_MS);
+	crew_reap(crew, now);
+	wanted = mig_max_workers - 1 - list_length(crew->handles);
+	if (wanted <= 0 || crew->next_look > TimestampTzPlusMilliseconds(now, CREW_LOOK_MS))
+		return;
+	step = step_next(mig->id);
+	if (step == NULL || step->kind != STEP_BACKFILL)
+		return;
+	wanted = Min(wanted, backfill_claimable(mig, step));
+	while (wanted-- > 0 && crew_add(crew))
+		;
+}
+
+/* Drive a migration for a slice of time; with a crew, see to its helpers between units. */
+static DriveResult
+drive_slice(const Migration *mig, bool crew)
+{
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SLICE_MS);
+	DriveResult result;
+
+	do
+	{
+		background_check();
+		if (!mig_worker)
+			return DRIVE_PROGRESS;	/* the main loop knows what to do */
+		result = drive(mig->id);
+		if (crew && result == DRIVE_PROGRESS)
+			crew_tend(mig);
+	} while (result == DRIVE_PROGRESS && GetCurrentTimestamp() < end);
+	return result;
+}
+
+/* Give every migration its slice; returns what the most active one said. */
+static DriveResult
+leader_round(Leader *leader)
+{
+	DriveResult result = DRIVE_REST;
+
+	MemoryContextReset(leader->context);
+	MemoryContextSwitchTo(leader->context);
+	leader->active = 0;
+	txn_begin(true);
+	if (background_installed())
+	{
+		List	   *migrations = migrations_active();
+		ListCell   *lc;
+
+		leader->active = list_length(migrations);
+		foreach(lc, migrations)
+		{
+			Migration  *mig = lfirst(lc);
+
+			/* whoever resumes it wakes us */
+			if (!mig->paused)
+				result = Min(result, drive_slice(mig, true));
+		}
+	}
+	txn_end();
+	return result;
+}
+
+/* Nothing is to be done: may the leader go? It lingers for a moment if there was something, since more may come. */
+static bool
+leader_rests(Leader *leader)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		rested = 0;
+
+	if (leader->resting_since == 0)
+		leader->resting_since = now;
+	else
+		rested = TimestampDifferenceMilliseconds(leader->resting_since, now);
+	if (!leader->worked || rested >= LINGER_MS)
+		return shmem_worker_idle(leader->active > 0 ? LOOK_AGAIN_MS : 0);
+	(void) background_sleep(LINGER_MS - rested);
+	return false;
+}
+
+/* The leader's life. */
+static void
+leader_loop(void)
+{
+	Leader		leader = {.nap = SHORTEST_NAP_MS};
+
+	leader.context = AllocSetContextCreate(TopMemoryContext, "mig_control worker", ALLOCSET_DEFAULT_SIZES);
+	for (;;)
+	{
+		DriveResult result;
+
+		background_check();
+		if (!mig_worker)
+		{
+			shmem_worker_stopped();
+			return;
+		}
+		shmem_worker_look();
+		result = leader_round(&leader);
+		if (result == DRIVE_REST)
+		{
+			if (leader_rests(&leader))
+				return;
+			continue;
+		}
+		leader.worked = true;
+		leader.resting_since = 0;
+		if (result == DRIVE_PROGRESS || background_sleep(leader.nap))
+			leader.nap = SHORTEST_NAP_MS;
+		else
+			leader.nap = Min(leader.nap * 2, mig_naptime);
+	}
+}
+
+/* Drive the migration if it still fills rows; DRIVE_REST when a helper is of no more use. */
+static DriveResult
+helper_round(int64 migration_id)
+{
+	DriveResult result = DRIVE_REST;
+
+	txn_begin(true);
+	if (background_installed())
+	{
+		Migration  *mig = migration_by_id(migration_id);
+		Step	   *step = mig ? step_next(migration_id) : NULL;
+
+		if (step && step->kind == STEP_BACKFILL && mig->phase == PHASE_BACKFILLING && !mig->paused)
+			result = drive_slice(mig, false);
+	}
+	txn_end();
+	return result;
+}
+
+/* A helper's life. */
+static void
+helper_loop(int64 migration_id)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "mig_control helper", ALLOCSET_DEFAULT_SIZES);
+	long		waited = 0;
+
+	while (waited < HELPER_PATIENCE_MS)
+	{
+		DriveResult result;
+
+		background_check();
+		if (!mig_worker)
+			return;
+		MemoryContextReset(context);
+		MemoryContextSwitchTo(context);
+		result = helper_round(migration_id);
+		if (result == DRIVE_REST)
+			return;
+		if (result == DRIVE_PROGRESS)
+			waited = 0;
+		else
+		{
+			long		nap = Max(waited, SHORTEST_NAP_MS);
+
+			(void) background_sleep(nap);
+			waited += nap;
+		}
+	}
+}
+
+/* Entry point of leaders (no migration given) and helpers. */
+void
+mig_worker_main(Datum arg)
+{
+	Oid			database = DatumGetObjectId(arg);
+	BackgroundTask task = background_enter();
+
+	if (task.migration_id == 0 && !shmem_worker_attach(database))
+		proc_exit(0);			/* another one is there already */
+	background_connect(database);
+	if (task.migration_id == 0)
+		leader_loop();
+	else
+		helper_loop(task.migration_id);
+	proc_exit(0);
+}

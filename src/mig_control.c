@@ -1,0 +1,28 @@
+/*
+ * mig_control.c
+ *		Module magic and initialization; everything else lives in the rooms (docs/architecture.md).
+ */
+#include "base/compat.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "base/settings.h"
+#include "base/shmem.h"
+#include "control/launcher.h"
+
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+
+/* Define the settings; while preloading, ask for shared memory and a launcher. */
+void
+_PG_init(void)
+{
+	settings_define();
+	if (process_shared_preload_libraries_in_progress)
+	{
+		shmem_install();
+		launcher_register();
+	}
+}
