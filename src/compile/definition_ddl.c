@@ -106,7 +106,7 @@ static const Refusal refused_commands[] = {
 
 /* Constraints of an added column */
 static const Refusal refused_column_constraints[] = {
-	{CONSTR_IDENTITY, "GENERATED AS IDENTITY on an added column", "Use type serial or bigserial, or DEFAULT nextval('...')."},
+	{CONSTR_IDENTITY, "GENERATED AS IDENTITY on an added column", "Create a sequence first and use DEFAULT nextval('...')."},
 	{CONSTR_GENERATED, "GENERATED ALWAYS AS ... STORED on an added column", "It rewrites the table: add a plain column and give its expression as the option \"up\"."},
 	{CONSTR_PRIMARY, "PRIMARY KEY on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX."},
 	{CONSTR_UNIQUE, "UNIQUE on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD UNIQUE USING INDEX."},

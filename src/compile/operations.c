@@ -23,7 +23,7 @@
 #include "compile/shape.h"
 #include "store/transform.h"
 
-/* Error position of an operation in a DDL definition. */
+/* Error position of an operation in a DDL definition */
 static int
 op_position(const Operation *op)
 {
@@ -270,14 +270,42 @@ apply_alter_type(Table *t, const Operation *op)
 	carry_default(t, op, c);
 }
 
+/* An `up` that is just the column itself changes no data. */
+static bool
+is_bare_column(const RawExpr *raw, const char *column)
+{
+	ColumnRef  *ref = (ColumnRef *) (raw ? raw->node : NULL);
+
+	return ref && IsA(ref, ColumnRef) && list_length(ref->fields) == 1 &&
+		IsA(linitial(ref->fields), String) && strcmp(strVal(linitial(ref->fields)), column) == 0;
+}
+
+/* Does this operation bring data expressions that change anything? */
+static bool
+changes_data(const Operation *op)
+{
+	return (op->up && !is_bare_column(op->up, op->column)) || (op->down && !is_bare_column(op->down, op->column));
+}
+
+/* Only the data change: a transformation without a change of definition, or the one that comes with a constraint. */
+static void
+apply_change_data(Table *t, const Operation *op)
+{
+	Column	   *c = shape_column(t, op->column, false);
+	Column		before = *c;
+
+	replace_value(t, op, c, &before);
+}
+
 static void
 apply_not_null(Table *t, const Operation *op, bool not_null)
 {
 	Column	   *c = shape_column(t, op->column, false);
 	Column		before = *c;
-	/* tightening needs a column of its own for `up`, relaxing for `down` (what the old version sees for a NULL) */
-	bool		data = not_null ? op->up != NULL : op->down != NULL;
+	bool		data;
 
+	/* tightening needs a column of its own for `up`, relaxing for `down` (what the old version sees for a NULL) */
+	data = not_null ? (op->up && !is_bare_column(op->up, op->column)) : (op->down && !is_bare_column(op->down, op->column));
 	if (not_null && c->att == 0 && c->fast_default && c->added_sql == NULL && !data)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -358,30 +386,17 @@ choose_check_name(const Table *t, Node *raw)
 	return name;
 }
 
-/* The columns that a manifest lists for a constraint must be there. */
-static void
-check_constraint_columns(const Table *t, const Operation *op)
-{
-	ListCell   *lc;
-
-	foreach(lc, op->columns)
-		(void) shape_column(t, lfirst(lc), false);
-}
-
 static void
 apply_add_check(Table *t, const Operation *op)
 {
 	Rule	   *rule = palloc0(sizeof(Rule));
 	ExprTarget	target = {BOOLOID, -1, InvalidOid, "check", false};
+	ListCell   *lc;
 
-	check_constraint_columns(t, op);
-	if (op->column && (op->up || op->down))
-	{
-		Column	   *c = shape_column(t, op->column, false);
-		Column		before = *c;
-
-		replace_value(t, op, c, &before);
-	}
+	foreach(lc, op->columns)
+		(void) shape_column(t, lfirst(lc), false);
+	if (op->column && changes_data(op))
+		apply_change_data(t, op);
 	/* analysed now for its errors; its SQL is made when the physical columns are known */
 	(void) expr_analyze(op->expr, shape_values(t), t->name, t->new_name, &target);
 	if (op->name && constraint_name_used(t, op->name))
@@ -397,46 +412,64 @@ apply_add_check(Table *t, const Operation *op)
 	t->rules = lappend(t->rules, rule);
 }
 
-/* A constraint's only column, NULL if it has several. */
-static Column *
-only_column(const Table *t, const Constr *k)
+/* The names a constraint's columns have in the shape */
+static List *
+constraint_columns(const Table *t, const Constr *k)
 {
+	List	   *names = NIL;
 	ListCell   *lc;
 
-	foreach(lc, bms_num_members(k->columns) == 1 ? t->columns : NIL)
+	foreach(lc, t->columns)
 	{
 		Column	   *c = lfirst(lc);
 
 		if (c->att != 0 && !c->dropped && bms_is_member(c->att, k->columns))
-			return c;
+			names = lappend(names, makeString(c->name));
 	}
-	return NULL;
+	return names;
 }
 
-/* With a real `down`, what the lifted rule forbade gets a column of its own, so that the old version is never shown it. */
+/* Raise unless the columns an operation lists are those of the constraint. */
 static void
-relax_column(Table *t, const Operation *op, const Constr *k)
+check_constraint_columns(const Table *t, const Operation *op, const Constr *k)
 {
-	Operation	known = *op;
-	Column	   *c = op->column ? shape_column(t, op->column, false) : only_column(t, k);
-	Column		before;
+	List	   *names = constraint_columns(t, k);
+	List	   *listed = NIL;
+	List	   *wrong;
+	ListCell   *lc;
 
-	if (c == NULL)
-	{
-		if (op->up || op->down)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("constraint \"%s\" is on several columns, so up and down must be given for each", op->name),
-					 errhint("Use drop_multicolumn_constraint."),
-					 op_position(op)));
+	if (op->columns == NIL)
 		return;
-	}
-	known.column = c->name;
-	operation_normalize(&known);
-	if (known.down == NULL)
-		return;
-	before = *c;
-	replace_value(t, memcpy(palloc(sizeof(Operation)), &known, sizeof(Operation)), c, &before);
+	foreach(lc, op->columns)
+		listed = lappend(listed, makeString(lfirst(lc)));
+	wrong = list_difference(listed, names);
+	if (wrong != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("constraint \"%s\" does not have column \"%s\" at %s", op->name, strVal(linitial(wrong)), op->path)));
+	wrong = list_difference(names, listed);
+	if (wrong != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" of constraint \"%s\" has no \"down\" at %s", strVal(linitial(wrong)), op->name, op->path)));
+}
+
+/* The operation with the constraint's only column as the one that its up and down are for */
+static const Operation *
+with_constraint_column(const Table *t, const Operation *op, const Constr *k)
+{
+	List	   *names = constraint_columns(t, k);
+	Operation  *bound = palloc(sizeof(Operation));
+
+	if (list_length(names) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("constraint \"%s\" at %s does not have exactly one column", op->name, op->path),
+				 errhint("Use drop_multicolumn_constraint.")));
+	*bound = *op;
+	bound->column = strVal(linitial(names));
+	operation_normalize(bound);
+	return bound;
 }
 
 static void
@@ -463,18 +496,12 @@ apply_drop_constraint(Table *t, const Operation *op)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("constraint \"%s\" is not a CHECK constraint and cannot be dropped in a migration yet", op->name),
 				 op_position(op)));
+	check_constraint_columns(t, op, k);
 	k->dropped = true;
-	relax_column(t, op, k);
-}
-
-static void
-apply_change_data(Table *t, const Operation *op)
-{
-	Column	   *c = shape_column(t, op->column, false);
-	Column		before = *c;
-
-	if (op->up || op->down)
-		replace_value(t, op, c, &before);
+	if (op->column == NULL && (op->up || op->down))
+		op = with_constraint_column(t, op, k);
+	if (op->column && changes_data(op))
+		apply_change_data(t, op);
 }
 
 static void
@@ -550,12 +577,12 @@ shape_apply(Table *t, const Operation *op)
 		case OP_COMMENT_COLUMN:
 			apply_comment_column(t, op);
 			break;
-		case OP_CHANGE_DATA:
-			apply_change_data(t, op);
-			break;
 		case OP_COMMENT_TABLE:
 			t->comment = op->comment;
 			t->comment_changed = true;
+			break;
+		case OP_CHANGE_DATA:
+			apply_change_data(t, op);
 			break;
 	}
 }

@@ -10,10 +10,12 @@
 
 #include "access/table.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -233,6 +235,15 @@ verify_blocks(const Migration *mig, Oid relid, int64 first, int64 end)
 	return found;
 }
 
+/* What tells a rewritten table from the one the ranges were made for; InvalidOid when it is gone. */
+static Oid
+relfilenode_of(Oid relid)
+{
+	char	   *node = sql_textp("SELECT relfilenode FROM pg_catalog.pg_class WHERE oid = $1", P_oid(relid));
+
+	return node ? (Oid) strtoul(node, NULL, 10) : InvalidOid;
+}
+
 /* Make the ranges of a step: all blocks there are now. */
 static Task *
 make_task(const Migration *mig, const Step *step)
@@ -272,7 +283,7 @@ verify_unit(const Migration *mig, const Step *step)
 	Range	   *range;
 	Findings	found;
 
-	if (task == NULL || task->relfilenode != get_rel_relfilenode(step->relid))
+	if (task == NULL || task->relfilenode != relfilenode_of(step->relid))
 		task = make_task(mig, step);
 	ranges = task_ranges(mig->id, step->no);
 	if (ranges == NIL)
