@@ -9,6 +9,7 @@
 #include "base/compat.h"
 
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -134,6 +135,7 @@ drive_slice(const Migration *mig, bool crew)
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SLICE_MS);
 	DriveResult result;
 
+	pgstat_report_activity(STATE_RUNNING, psprintf("migration %s: %s", mig->name, phase_name(mig->phase)));
 	do
 	{
 		background_check();
