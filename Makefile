@@ -23,7 +23,7 @@ PROVE_TESTS ?= $(sort $(wildcard test/t/*.pl))
 
 PG_CONFIG   ?= pg_config
 PGXS        := $(shell $(PG_CONFIG) --pgxs)
-with_llvm    = no
+override with_llvm = no
 include $(PGXS)
 
 HEADERS_ALL  = $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)

@@ -17,6 +17,8 @@ typedef enum UnitResult
 
 /* Run one batch inside the current transaction; the range it works on stays claimed by this session between calls. */
 extern UnitResult backfill_unit(const Migration *mig, const Step *step);
+/* Visit the whole table once more, without lanes: nearly all rows are filled. Forgets reported rows. */
+extern void backfill_restart(const Migration *mig, const Step *step);
 extern void backfill_release(void);		/* give up the claimed range, if any */
 extern int	backfill_claimable(const Migration *mig, const Step *step);	/* ranges another worker could take */
 

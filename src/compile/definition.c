@@ -4,8 +4,9 @@
  */
 #include "postgres.h"
 
-#include "nodes/makefuncs.h"
 #include "mb/pg_wchar.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "parser/parser.h"
 #include "parser/scansup.h"
 
@@ -169,6 +170,28 @@ raw_expr_make(Node *node, const char *source, const char *path)
 	expr->source = source;
 	expr->path = path;
 	return expr;
+}
+
+/* Walker: does a raw expression name a column? */
+static bool
+names_column(Node *node, void *column)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, ColumnRef))
+	{
+		Node	   *last = llast(((ColumnRef *) node)->fields);
+
+		return IsA(last, String) && strcmp(strVal(last), column) == 0;
+	}
+	return raw_expression_tree_walker(node, names_column, column);
+}
+
+/* Does an expression name a column? */
+bool
+raw_expr_names(const RawExpr *expr, const char *column)
+{
+	return expr != NULL && names_column(expr->node, unconstify(char *, column));
 }
 
 /* Raises the error for a text that is not one expression. */

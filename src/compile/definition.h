@@ -14,6 +14,9 @@ extern Operation *definition_add(Definition *definition, OperationKind kind, con
 /* Wrap a parsed expression. */
 extern RawExpr *raw_expr_make(Node *node, const char *source, const char *path);
 
+/* Does an expression name a column? */
+extern bool raw_expr_names(const RawExpr *expr, const char *column);
+
 /* The offset of the first token at or after `offset`: behind spaces and comments */
 extern int	source_skip(const char *source, int offset);
 

@@ -594,6 +594,37 @@ check_columns(const JsonNode *node, const char *key, List *columns, bool all)
 }
 
 /*
+ * Refuses a column's expression that reads another column which changes too: operations compose one after the other, so it would see the other's
+ * changed value or not, by their order.
+ */
+static void
+check_independent(Definition *definition, const JsonNode *node)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, definition->operations)
+	{
+		Operation  *op = lfirst(lc);
+
+		if (op->column == NULL || strcmp(op->path, json_node_path(node)) != 0)
+			continue;
+		foreach(lc2, definition->operations)
+		{
+			Operation  *other = lfirst(lc2);
+
+			if (other == op || other->column == NULL || strcmp(other->path, op->path) != 0)
+				continue;
+			if (raw_expr_names(op->up, other->column) || raw_expr_names(op->down, other->column))
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("\"up\" or \"down\" of column \"%s\" at %s reads column \"%s\", which changes too", op->column, op->path, other->column),
+						 errhint("Change the columns in alter_column operations, in the order that is meant.")));
+		}
+	}
+}
+
+/*
  * Gives the changes of a constraint's columns to operations: the first to the operation on the constraint itself, the others to operations of
  * their own before it.
  */
@@ -618,6 +649,7 @@ add_columns_data(Definition *definition, const JsonNode *node, Operation *op, Li
 			taken = set_data(op, lfirst(lc), column_up, column_down);
 	}
 	definition->operations = lappend(definition->operations, op);
+	check_independent(definition, node);
 }
 
 /* Reads create_constraint. */

@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include "nodes/nodeFuncs.h"
-
 #include "compile/definition.h"
 
 /* Returns how well a kind of operation takes an up or a down: 0 not at all, else the higher the better. */
@@ -35,21 +33,6 @@ rank_of(OperationKind kind, bool is_down)
 	}
 }
 
-/* Walker: does an expression name a column? */
-static bool
-names_column(Node *node, void *column)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, ColumnRef))
-	{
-		Node	   *last = llast(((ColumnRef *) node)->fields);
-
-		return IsA(last, String) && strcmp(strVal(last), column) == 0;
-	}
-	return raw_expression_tree_walker(node, names_column, column);
-}
-
 /* Is an operation about a column? A dropped constraint may be about any: its columns are known later. */
 static bool
 concerns_column(const Operation *op, const char *column)
@@ -57,7 +40,7 @@ concerns_column(const Operation *op, const char *column)
 	if (op->column != NULL)
 		return strcmp(op->column, column) == 0;
 	if (op->kind == OP_ADD_CHECK)
-		return names_column(op->expr->node, unconstify(char *, column));
+		return raw_expr_names(op->expr, column);
 	return op->kind == OP_DROP_CONSTRAINT;
 }
 

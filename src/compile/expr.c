@@ -32,23 +32,6 @@ typedef struct Scope
 	const char *new_table;
 } Scope;
 
-/* Add the operation's path to an error, and make its position one in the definition instead of in the caller's query. */
-static void
-path_context(void *arg)
-{
-	const RawExpr *raw = arg;
-	int			position = geterrposition();
-
-	if (position > 0 && raw->source)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery(raw->source);
-	}
-	if (raw->path)
-		errcontext("%s", raw->path);
-}
-
 /* How many query levels above this parse state the outermost one is. */
 static int
 levels_up(ParseState *pstate)
@@ -153,17 +136,17 @@ static Node *
 analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *target)
 {
 	ParseState *pstate = make_parsestate(NULL);
-	ErrorContextCallback callback = {.previous = error_context_stack,.callback = path_context,.arg = (void *) raw};
+	SourceContext context;
 	Node	   *expr;
 
-	error_context_stack = &callback;
+	source_begin(&context, raw->source, raw->path);
 	pstate->p_sourcetext = raw->source;
 	pstate->p_post_columnref_hook = resolve_column;
 	pstate->p_ref_hook_state = scope;
 	expr = transformExpr(pstate, copyObject(raw->node), kind);
 	expr = coerce_or_raise(pstate, expr, target);
 	assign_expr_collations(pstate, expr);
-	error_context_stack = callback.previous;
+	source_end(&context);
 	free_parsestate(pstate);
 	return expr;
 }

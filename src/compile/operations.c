@@ -108,8 +108,9 @@ set_default(Table *t, Column *c, const RawExpr *raw)
 	c->default_sql = NULL;
 	if (raw == NULL)
 		return NULL;
+	/* the text without our coercion: the server makes its own, and then shows what the user wrote */
 	expr = expr_analyze_default(raw, &target);
-	c->default_sql = expr_text(expr, NIL);
+	c->default_sql = expr_text(expr_analyze_default(raw, &(ExprTarget) {InvalidOid}), NIL);
 	return expr;
 }
 
@@ -353,23 +354,32 @@ constraint_name_used(const Table *t, const char *name)
 	return false;
 }
 
+/* Collect the names of the columns that a raw expression refers to. */
+static bool
+collect_column_names(Node *node, List **names)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, ColumnRef) && IsA(llast(((ColumnRef *) node)->fields), String))
+	{
+		char	   *name = strVal(llast(((ColumnRef *) node)->fields));
+
+		*names = list_append_unique(*names, makeString(name));
+		return false;
+	}
+	return raw_expression_tree_walker(node, collect_column_names, names);
+}
+
 /* The name PostgreSQL gives an unnamed CHECK: table_column_check, or table_check with several columns. */
 static char *
-choose_check_name(const Table *t, Node *expr)
+choose_check_name(const Table *t, Node *raw)
 {
-	Bitmapset  *columns = expr_columns(expr);
-	ListCell   *lc;
-	const char *column = NULL;
+	List	   *names = NIL;
+	const char *column;
 	char	   *name;
 
-	if (bms_num_members(columns) == 1)
-		foreach(lc, t->columns)
-		{
-			Column	   *c = lfirst(lc);
-
-			if (!c->dropped && c->value && bms_equal(expr_columns(c->value), columns))
-				column = c->name;
-		}
+	(void) collect_column_names(raw, &names);
+	column = list_length(names) == 1 ? strVal(linitial(names)) : NULL;
 	name = makeObjectName(t->new_name, column, "check");
 	for (int n = 1; constraint_name_used(t, name); n++)
 		name = makeObjectName(t->new_name, column, psprintf("check%d", n));
@@ -381,7 +391,6 @@ apply_add_check(Table *t, const Operation *op)
 {
 	Rule	   *rule = palloc0(sizeof(Rule));
 	ExprTarget	target = {BOOLOID, -1, InvalidOid, "check", false};
-	Node	   *expr;
 	ListCell   *lc;
 
 	foreach(lc, op->columns)
@@ -389,13 +398,13 @@ apply_add_check(Table *t, const Operation *op)
 	if (op->column && changes_data(op))
 		apply_change_data(t, op);
 	/* analysed now for its errors; its SQL is made when the physical columns are known */
-	expr = expr_analyze(op->expr, shape_values(t), t->name, t->new_name, &target);
+	(void) expr_analyze(op->expr, shape_values(t), t->name, t->new_name, &target);
 	if (op->name && constraint_name_used(t, op->name))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("constraint \"%s\" for relation \"%s\" already exists", op->name, t->new_name),
 				 op_position(op)));
-	rule->name = op->name ? op->name : choose_check_name(t, expr);
+	rule->name = op->name ? op->name : choose_check_name(t, op->expr->node);
 	rule->raw = op->expr;
 	rule->shape = shape_snapshot(t);
 	rule->no_inherit = op->no_inherit;

@@ -11,6 +11,8 @@
 #include "postgres.h"
 #include "nodes/pg_list.h"
 
+#define BAD_ROW_SAMPLES 100		/* kept per table and kind */
+
 typedef struct Task
 {
 	int64		migration_id;
@@ -43,14 +45,15 @@ typedef struct Range
 } Range;
 
 extern Task *task_get(int64 migration_id, int step_no);	/* NULL: none yet */
-extern void task_create(const Task *task, int64 range_pages);	/* replaces a former one and its ranges */
-extern List *task_ranges(int64 migration_id, int step_no, RangeState state);	/* Range *, those whose not_before has passed */
+extern void task_create(const Task *task, int64 range_pages, int first_lane);	/* replaces a former one and its ranges */
+extern List *task_ranges(int64 migration_id, int step_no);	/* Range *, some of those left whose not_before has passed, open ones first */
+extern Range *range_get(int64 id);	/* NULL: gone */
 extern int64 task_ranges_left(int64 migration_id, int step_no);
 extern void range_advance(const Range *range, int64 rows);	/* store lane, next_block, state; add rows to its task */
 extern void range_postpone(const Range *range, int ms);	/* RANGE_LATER, not before now + ms */
 extern void task_counts(int64 migration_id, int step_no, int64 divergent, int64 missing);	/* add to the task's counts */
 extern void bad_row_add(int64 migration_id, Oid relid, const char *column, const char *key, const char *kind, const char *error);
 extern int64 bad_rows_count(int64 migration_id, Oid relid, const char *kind);
-extern void bad_rows_clear(int64 migration_id, Oid relid, const char *kind);
+extern void bad_rows_clear(int64 migration_id, Oid relid);
 
 #endif

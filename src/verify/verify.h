@@ -10,5 +10,18 @@
 
 /* Check one range inside the current transaction; counts go to the step's task. */
 extern UnitResult verify_unit(const Migration *mig, const Step *step);
+extern void verify_restart(const Migration *mig, const Step *step);	/* begin again with the first range */
+
+/* What a check has found */
+typedef struct Findings
+{
+	int64		checked;
+	int64		divergent;
+	int64		missing;
+	char	   *samples;		/* JSON array of {"key", "column", "kind", "old", "new"}; NULL if none */
+} Findings;
+
+/* Check blocks [first, end) of a table now; end -1: all there are. Runs as the table's owner under the migration's settings. */
+extern Findings verify_blocks(const Migration *mig, Oid relid, int64 first, int64 end);
 
 #endif
