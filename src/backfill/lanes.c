@@ -7,6 +7,7 @@
  * range lane by lane, so that two visits of a page lie further apart than transactions are long (measured: docs/architecture.md).
  *
  * State of a range: lane 0 … k-1, then lane k: the last pass, which takes every row that still lacks a value (it was locked, or one of its pairs fails).
+ * Candidates are picked on the page itself, without looking at visibility: a lane is a sixteenth of the rows, and a scan would weigh them all each time.
  * Rows locked by others are never waited for: the range is put off and the last pass taken up again at the same block. Everything is committed with the
  * rows, so a crash repeats at most a batch, and repeating is free: filled rows are skipped.
  *
@@ -14,6 +15,8 @@
  */
 #include "base/compat.h"
 
+#include "access/heapam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -112,58 +115,146 @@ claim_range(const Task *task)
 	return NULL;
 }
 
-/*
- * Touch rows in a block range; the sync trigger fills them. Runs as the table's owner: index expressions are the owner's, too. User triggers do not
- * fire (replica), row-level security must not hide rows, and a lost commit only means that a batch is done again.
- */
-static uint64
-touch_rows(Relation rel, int64 first, int64 end, const char *condition)
+/* Rows of some pages that may need a value */
+typedef struct Candidates
 {
-	Identity	saved;
-	char	   *table = sql_relation_name(RelationGetRelid(rel));
-	uint64		n;
+	ItemPointerData *tids;
+	int			n;
+	int			size;
+} Candidates;
 
+/* Does a row, as it stands on its page, lack a value? Rows older than the state column have no attribute there. */
+static bool
+lacks_value(HeapTuple tuple, const Transform *tr, bool any_pair)
+{
+	bool		isnull;
+	Datum		state;
+	int64		bits;
+
+	if (HeapTupleHeaderGetNatts(tuple->t_data) < tr->state_att)
+		return true;
+	state = heap_getattr(tuple, tr->state_att, tr->desc, &isnull);
+	if (isnull)
+		return true;
+	if (!any_pair)
+		return false;
+	bits = TupleDescAttr(tr->desc, tr->state_att - 1)->attlen == sizeof(int16) ? DatumGetInt16(state) : DatumGetInt64(state);
+	/* a pair counts as filled when either of its two bits is set */
+	return (tr->fillable & ~((uint64) bits | ((uint64) bits >> 1))) != 0;
+}
+
+/* Add the rows of a page that are in the lane (lanes 0: all) and lack a value; whether they are visible, the UPDATE finds out. */
+static void
+collect_page(Candidates *c, Relation rel, BlockNumber block, int lane, int lanes, const Transform *tr)
+{
+	Buffer		buffer = ReadBuffer(rel, block);
+	Page		page;
+	OffsetNumber max;
+
+	/* the room for this lane is what the one before has left behind; fetching rows by tid does not prune */
+	heap_page_prune_opt(rel, buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	max = PageIsNew(page) ? 0 : PageGetMaxOffsetNumber(page);
+	for (OffsetNumber off = FirstOffsetNumber; off <= max; off++)
+	{
+		ItemId		item = PageGetItemId(page, off);
+		HeapTupleData tuple;
+
+		if (!ItemIdIsNormal(item) || (lanes > 1 && off % lanes != lane))
+			continue;
+		tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+		tuple.t_len = ItemIdGetLength(item);
+		tuple.t_tableOid = RelationGetRelid(rel);
+		ItemPointerSet(&tuple.t_self, block, off);
+		if (!lacks_value(&tuple, tr, lanes == 0))
+			continue;
+		if (c->n == c->size)
+		{
+			c->size = Max(c->size * 2, 1024);
+			c->tids = c->tids ? repalloc(c->tids, sizeof(ItemPointerData) * c->size) : palloc(sizeof(ItemPointerData) * c->size);
+		}
+		c->tids[c->n++] = tuple.t_self;
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+/* The rows of a block range that may need a value. The table may have become shorter. */
+static Candidates
+collect(Relation rel, int64 first, int64 end, int lane, int lanes, const Transform *tr)
+{
+	Candidates	c = {0};
+
+	end = Min(end, (int64) RelationGetNumberOfBlocks(rel));
+	for (int64 block = first; block < end; block++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		collect_page(&c, rel, (BlockNumber) block, lane, lanes, tr);
+	}
+	return c;
+}
+
+/*
+ * Become the table's owner for a statement of the backfill: index expressions are the owner's, too. User triggers do not fire (replica), row-level
+ * security must not hide rows, and a lost commit only means that a batch is done again.
+ */
+static void
+table_owner_begin(Identity *saved, Relation rel)
+{
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-	owner_begin(&saved, rel->rd_rel->relowner, true);
+	owner_begin(saved, rel->rd_rel->relowner, true);
 	(void) set_config_option("session_replication_role", "replica", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("enable_tidscan", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	n = sql_exec(psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid = ANY (ARRAY (SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS
-						  " WHERE t.ctid >= '(" INT64_FORMAT ",0)' AND t.ctid < '(" INT64_FORMAT ",0)' AND %s FOR NO KEY UPDATE SKIP LOCKED))",
-						  table, table, first, end, condition));
+}
+
+/* Touch those of the candidates that nobody has locked; the sync trigger fills them. Returns how many were written. */
+static uint64
+touch_rows(Relation rel, const Candidates *c, const char *condition)
+{
+	Identity	saved;
+	char	   *table = sql_relation_name(RelationGetRelid(rel));
+	uint64		n;
+
+	if (c->n == 0)
+		return 0;
+	table_owner_begin(&saved, rel);
+	n = sql_execp(psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid = ANY (ARRAY (SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS
+						   " WHERE t.ctid = ANY ($1) AND %s FOR NO KEY UPDATE SKIP LOCKED))", table, table, condition),
+				  P_tids(c->tids, c->n));
 	identity_end(&saved);
 	return n;
 }
 
-/* How many rows of a block range still lack a value. */
+/* How many of the candidates still lack a value. */
 static int64
-count_unfilled(Relation rel, int64 first, int64 end, const char *condition)
+count_unfilled(Relation rel, const Candidates *c, const char *condition)
 {
 	Identity	saved;
 	char	   *n;
 
-	owner_begin(&saved, rel->rd_rel->relowner, true);
-	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	n = sql_text(psprintf("SELECT pg_catalog.count(*) FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE t.ctid >= '(" INT64_FORMAT ",0)' AND t.ctid < '("
-						  INT64_FORMAT ",0)' AND %s", sql_relation_name(RelationGetRelid(rel)), first, end, condition));
+	if (c->n == 0)
+		return 0;
+	table_owner_begin(&saved, rel);
+	n = sql_textp(psprintf("SELECT count(*) FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE t.ctid = ANY ($1) AND %s",
+						   sql_relation_name(RelationGetRelid(rel)), condition), P_tids(c->tids, c->n));
 	identity_end(&saved);
 	return strtoll(n, NULL, 10);
 }
 
 /* One batch of one lane. */
 static void
-run_lane(const Task *task, Range *range, Relation rel)
+run_lane(const Task *task, Range *range, Relation rel, const Transform *tr)
 {
 	int64		end = Min(range->next_block + mig_batch_pages, range->end_block);
+	Candidates	c = collect(rel, range->next_block, end, range->lane, task->lanes, tr);
 	int64		failed;
 	uint64		n;
 
 	sync_backfill_begin();
-	n = touch_rows(rel, range->next_block, end,
-				   task->lanes > 1 ? psprintf("mig.lane(t.ctid, %d) = %d AND t." STATE_COLUMN " IS NULL", task->lanes, range->lane)
-				   : "t." STATE_COLUMN " IS NULL");
+	n = touch_rows(rel, &c, "t." STATE_COLUMN " IS NULL");
 	(void) sync_backfill_end(&failed);	/* the last pass meets them again */
 	range->next_block = end;
 	if (end >= range->end_block)
@@ -190,16 +281,18 @@ report_failures(const Task *task, List *samples)
 
 /* One batch of the last pass: every row that still lacks a value. */
 static void
-run_last_pass(const Task *task, Range *range, Relation rel, const char *unfilled)
+run_last_pass(const Task *task, Range *range, Relation rel, const Transform *tr)
 {
 	int64		end = Min(range->next_block + (int64) mig_batch_pages * LAST_PASS_BATCHES, range->end_block);
+	char	   *unfilled = transform_unfilled_sql(tr);
+	Candidates	c = collect(rel, range->next_block, end, 0, 0, tr);
 	int64		failed;
 	uint64		n;
 
 	sync_backfill_begin();
-	n = touch_rows(rel, range->next_block, end, unfilled);
+	n = touch_rows(rel, &c, unfilled);
 	report_failures(task, sync_backfill_end(&failed));
-	if (count_unfilled(rel, range->next_block, end, unfilled) > failed)
+	if (count_unfilled(rel, &c, unfilled) > failed)
 	{
 		range_advance(range, n);
 		range_postpone(range, RETRY_LOCKED_MS);
@@ -233,20 +326,20 @@ backfill_unit(const Migration *mig, const Step *step)
 	Relation	rel = open_table(step);
 	Task	   *task;
 	Range	   *range;
-	char	   *unfilled;
+	Transform  *tr;
 	UnitResult	result = UNIT_DONE;
 
 	if (rel == NULL)
 		return UNIT_WAIT;
 	task = current_task(mig, step, rel);
-	unfilled = transform_unfilled_sql(transform_get(rel));
-	range = unfilled ? claim_range(task) : NULL;
+	tr = transform_get(rel);
+	range = tr->fillable ? claim_range(task) : NULL;
 	if (range == NULL)
-		result = unfilled == NULL || task_ranges_left(mig->id, step->no) == 0 ? UNIT_END : UNIT_WAIT;
+		result = tr->fillable == 0 || task_ranges_left(mig->id, step->no) == 0 ? UNIT_END : UNIT_WAIT;
 	else if (range->lane < task->lanes)
-		run_lane(task, range, rel);
+		run_lane(task, range, rel, tr);
 	else
-		run_last_pass(task, range, rel, unfilled);
+		run_last_pass(task, range, rel, tr);
 	table_close(rel, NoLock);
 	return result;
 }

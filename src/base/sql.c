@@ -2,7 +2,7 @@
  * sql.c
  *		SQL through SPI with parameters and text results, and the identities it runs under.
  *
- * Owns no state. Each call has an SPI connection of its own; results are copied out before it ends.
+ * Owns the session's kept plans. Each call has an SPI connection of its own; results are copied out before it ends.
  */
 #include "base/compat.h"
 
@@ -11,13 +11,18 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "base/sql.h"
+
+#define KEPT_PLANS 200
+#define KEPT_PLAN_TEXT 1024		/* longer statements run once a migration */
 
 /* Make a parameter; the value of a NULL is never looked at. */
 static SqlParam
@@ -67,9 +72,56 @@ P_oid(Oid v)
 }
 
 SqlParam
+P_tids(const ItemPointerData *tids, int n)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		values[i] = PointerGetDatum(&tids[i]);
+	return make_param(TIDARRAYOID, PointerGetDatum(construct_array(values, n, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT)), false);
+}
+
+SqlParam
 P_time(int64 timestamptz)
 {
 	return make_param(TIMESTAMPTZOID, TimestampTzGetDatum(timestamptz), false);
+}
+
+/* Statements with parameters are few and constant texts: their plans are kept, by text. */
+typedef struct KeptPlan
+{
+	char		sql[KEPT_PLAN_TEXT];	/* hash key */
+	SPIPlanPtr	plan;
+} KeptPlan;
+
+static HTAB *kept_plans = NULL;
+
+/* The plan of a statement; kept for the session when its text is short enough and there is room. */
+static SPIPlanPtr
+prepare(const char *sql, int nparams, Oid *types)
+{
+	bool		keep = strlen(sql) < KEPT_PLAN_TEXT;
+	KeptPlan   *kept;
+	SPIPlanPtr	plan;
+
+	if (kept_plans == NULL)
+	{
+		HASHCTL		ctl = {.keysize = KEPT_PLAN_TEXT,.entrysize = sizeof(KeptPlan)};
+
+		kept_plans = hash_create("mig_control plans", KEPT_PLANS, &ctl, HASH_ELEM | HASH_STRINGS);
+	}
+	kept = keep ? hash_search(kept_plans, sql, HASH_FIND, NULL) : NULL;
+	if (kept)
+		return kept->plan;
+	plan = SPI_prepare_cursor(sql, nparams, types, CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
+	if (keep && hash_get_num_entries(kept_plans) < KEPT_PLANS && SPI_keepplan(plan) == 0)
+	{
+		kept = hash_search(kept_plans, sql, HASH_ENTER, NULL);
+		kept->plan = plan;
+	}
+	return plan;
 }
 
 /* Run a statement with parameters inside an SPI connection; raises what it raises. */
@@ -87,9 +139,12 @@ execute(const char *sql, int nparams, const SqlParam *params)
 		values[i] = params[i].value;
 		nulls[i] = params[i].isnull ? 'n' : ' ';
 	}
-	rc = SPI_execute_with_args(sql, nparams, types, values, nulls, false, 0);
+	if (nparams == 0)
+		rc = SPI_execute(sql, false, 0);
+	else
+		rc = SPI_execute_plan(prepare(sql, nparams, types), values, nulls, false, 0);
 	if (rc < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(rc));
+		elog(ERROR, "SPI could not run a statement: %s", SPI_result_code_string(rc));
 }
 
 /* Run a statement; returns the number of rows it processed. */
