@@ -150,9 +150,13 @@ run_group(Unit *u)
 {
 	Migration  *mig = u->mig;
 	Step	   *s = u->step;
-	double		ms = steps_run(mig, steps_of_group(mig->id, s->group), mig_lock_retries);
-	Step	   *next = step_next(mig->id);
+	double		ms;
+	Step	   *next;
 
+	/* what clients are shown must not be taken back by a crash; also, a worker's commits are asynchronous otherwise */
+	(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	ms = steps_run(mig, steps_of_group(mig->id, s->group), mig_lock_retries);
+	next = step_next(mig->id);
 	if (s->lock >= ShareUpdateExclusiveLock || next == NULL)
 		event_write(mig->id, next ? "step" : "swapped", step_detail(s, psprintf(", \"locked_ms\": %.1f", ms)));
 	if (s->phase == STEP_OPEN)
