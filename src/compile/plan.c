@@ -57,6 +57,7 @@ static const struct
 	{"hold", "array", true},
 	{"operators", "array", true},
 	{"workers", "number", true},
+	{"auto_complete", "boolean", true},
 };
 
 /* Check one option. */
