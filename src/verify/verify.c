@@ -107,7 +107,7 @@ by_pair(Relation rel, const Transform *tr, bool new_side, bool name)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfoString(&buf, "CASE abs(x.bad)");
+	appendStringInfoString(&buf, "CASE abs(x.bad) WHEN 0 THEN NULL::text");	/* no pair may have that side */
 	for (int i = 0; i < tr->npairs; i++)
 	{
 		AttrNumber	att = new_side ? tr->pairs[i].new_att : tr->pairs[i].old_att;
