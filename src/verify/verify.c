@@ -107,7 +107,8 @@ by_pair(Relation rel, const Transform *tr, bool new_side, bool name)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfoString(&buf, "CASE abs(x.bad)");
+	/* no pair may have a column on this side */
+	appendStringInfoString(&buf, "CASE abs(x.bad) WHEN 0 THEN NULL");
 	for (int i = 0; i < tr->npairs; i++)
 	{
 		AttrNumber	att = new_side ? tr->pairs[i].new_att : tr->pairs[i].old_att;
