@@ -250,12 +250,25 @@ error_members(const ErrorData *e)
 	return buf.data;
 }
 
+/* What to tell of an error: for a rule that does not hold, which rule and which rows. */
+static char *
+failure_text(const Step *s, const ErrorData *e)
+{
+	char	   *keys = NULL;
+
+	if (e->sqlerrcode == ERRCODE_CHECK_VIOLATION && e->constraint_name && strncmp(e->constraint_name, "_mig_k", 6) == 0)
+		keys = verify_violations(s->relid, e->constraint_name);
+	if (keys)
+		return psprintf("it is not so that %s; rows that contradict: %s", s->note, keys);
+	return e->detail ? psprintf("%s: %s", e->message, e->detail) : e->message;
+}
+
 /* A step has raised: wait and try again, go back to ready from completing, or stop with the reason. */
 static void
 note_failure(Unit *u, const ErrorData *e)
 {
 	Migration  *mig = migration_by_id(u->mig->id);
-	char	   *message = e->detail ? psprintf("%s: %s", e->message, e->detail) : e->message;
+	char	   *message = failure_text(u->step, e);
 
 	u->mig = mig;
 	u->result = DRIVE_WAIT;

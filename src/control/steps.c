@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "base/lock.h"
@@ -104,7 +105,7 @@ wanted_locks(const Attempt *a)
 	{
 		Step	   *s = lfirst(lc);
 
-		if (OidIsValid(s->relid) && s->lock != NoLock && (s->done || !a->undo))
+		if (OidIsValid(s->relid) && s->lock != NoLock && (s->done || !a->undo) && get_rel_name(s->relid) != NULL)
 			tables = lappend(tables, s);
 	}
 	list_sort(tables, compare_steps);
@@ -144,6 +145,13 @@ run_step(const Attempt *a, const Step *s)
 	step_done(a->mig->id, s->no, !a->undo);
 }
 
+/* Has somebody dropped the table that a step was for? Then there is nothing to undo on it, but views of it. */
+static bool
+is_gone(const Step *s)
+{
+	return OidIsValid(s->relid) && s->lock > AccessShareLock && get_rel_name(s->relid) == NULL;
+}
+
 /* Run or undo the steps in order. */
 static void
 run_all(const Attempt *a)
@@ -157,6 +165,11 @@ run_all(const Attempt *a)
 		CHECK_FOR_INTERRUPTS();
 		if (a->undo && (!s->done || (a->keep_version && s->keep)))
 			continue;
+		if (a->undo && is_gone(s))
+		{
+			step_done(a->mig->id, s->no, false);
+			continue;
+		}
 		run_step(a, s);
 	}
 }
