@@ -145,7 +145,7 @@ rename_columns(StringInfo buf, const Table *t)
 			later = lappend(later, list_make2(temporary, c->name));
 		}
 		else
-			later = lappend(later, list_make2(c->old_name, c->name));
+			rename_column(buf, t, c->old_name, c->name);
 	}
 	foreach(lc, later)
 		rename_column(buf, t, linitial((List *) lfirst(lc)), lsecond((List *) lfirst(lc)));
