@@ -25,7 +25,7 @@ fence_sql(const Table *t, const Rule *r)
 char *
 column_options_sql(const Table *t, const Column *c)
 {
-	bool		same_type = c->type == c->old_type;
+	bool		same_type = c->type == c->old_type && c->typmod == c->old_typmod;	/* ALTER TABLE … TYPE resets these two */
 	SqlRows    *rows;
 	char	  **v;
 	StringInfoData buf;
