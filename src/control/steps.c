@@ -184,7 +184,8 @@ attempt(void *arg)
 
 	owner_begin(&saved, a->mig->owner, true);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	/* ANALYZE of the hidden columns alone warns of extended statistics on others */
+	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	guard_lift();
 	/* the deadlock check cancels an autovacuum in our way, and makes us the victim before a client */
 	(void) set_config_option("deadlock_timeout", psprintf("%dms", Max(mig_lock_timeout / 5, 1)), PGC_SUSET, PGC_S_SESSION,
