@@ -165,7 +165,7 @@ newest_ready(void)
 	char	   *schema = path ? get_namespace_name(linitial_oid(path)) : NULL;
 	char	   *name;
 
-	name = sql_textp("SELECT m.name FROM mig.version_schema s JOIN mig.status m ON m.id = s.migration_id"
+	name = sql_textp("SELECT m.name FROM mig.version_schema s JOIN mig.state m ON m.id = s.migration_id"
 					 " WHERE s.phase IN ('ready', 'completing', 'completed') AND s.schema_name = m.version_schema"
 					 " AND s.base_schema = coalesce((SELECT base_schema FROM mig.version_schema WHERE schema_name = $1 LIMIT 1), $1)"
 					 " ORDER BY m.id DESC LIMIT 1", P_text(schema));

@@ -352,6 +352,7 @@ backfill_restart(const Migration *mig, const Step *step)
 	backfill_release();
 	task = describe_task(mig, step, rel);
 	task.rows_done = former ? former->rows_done : 0;
+	task.busy_ms = former ? former->busy_ms : 0;
 	bad_rows_clear(mig->id, step->relid);
 	task_create(&task, mig_range_pages, task.lanes);
 	table_close(rel, NoLock);
