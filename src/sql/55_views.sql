@@ -51,7 +51,7 @@ CREATE VIEW mig.steps AS
 COMMENT ON VIEW mig.steps IS 'the stored plans: what each migration does, in order';
 
 CREATE VIEW mig.events AS
-    SELECT e.id, e.at::timestamptz(0) AS at, m.name, e.kind, e.detail, e.role_name, e.application_name, e.client_addr, e.pid
+    SELECT e.id, e.at::timestamptz(3) AS at, m.name, e.kind, e.detail, e.role_name, e.application_name, e.client_addr, e.pid
       FROM mig.event e JOIN mig.migration m ON m.id = e.migration_id
      WHERE m.database_name = current_database()
        AND m.system_identifier = (SELECT system_identifier FROM pg_control_system())
