@@ -199,6 +199,8 @@ finish_rules(StringInfo buf, const Table *t)
 	{
 		Rule	   *r = lfirst(lc);
 
+		if (r->filled)
+			continue;
 		if (r->column)
 			appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;\nALTER TABLE %s DROP CONSTRAINT %s;\n",
 							 table, quote_identifier(r->column->name), table, r->hidden);
