@@ -5,6 +5,8 @@ SET max_parallel_workers_per_gather = 0;
 CREATE SCHEMA IF NOT EXISTS mt;
 CREATE TABLE IF NOT EXISTS mt.remembered (line text);
 CREATE SEQUENCE IF NOT EXISTS mt.run;
+GRANT USAGE ON SCHEMA mt TO PUBLIC;
+GRANT ALL ON mt.remembered TO PUBLIC;
 
 -- A text without the OIDs in names of hidden indexes.
 CREATE OR REPLACE FUNCTION mt.mask(t text) RETURNS text
@@ -134,7 +136,7 @@ CREATE OR REPLACE FUNCTION mt.clean(VARIADIC schemas text[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE s text;
 BEGIN
-	PERFORM mig_rollback(m.name) FROM mig.status m WHERE m.schema = ANY (schemas) AND phase NOT IN ('completed', 'rolled_back');
+	PERFORM mig_rollback(m.name) FROM mig.state m WHERE m.schema = ANY (schemas) AND phase NOT IN ('completed', 'rolled_back');
 	FOR s IN SELECT nspname FROM pg_namespace n WHERE nspname = ANY (schemas)
 		OR EXISTS (SELECT FROM unnest(schemas) u WHERE nspname ~ ('^(_mig_)?' || u || '_')) LOOP
 		EXECUTE format('DROP SCHEMA %I CASCADE', s);
@@ -159,6 +161,22 @@ BEGIN
 	FOR l IN EXECUTE query LOOP
 		RAISE INFO '%: %', label, l;
 	END LOOP;
+END$$;
+
+-- Waits until a query is true; tells after a minute.
+CREATE OR REPLACE PROCEDURE mt.wait_for(query text)
+LANGUAGE plpgsql AS $$
+DECLARE done boolean := false;
+BEGIN
+	FOR i IN 1 .. 6000 LOOP
+		EXECUTE query INTO done;
+		EXIT WHEN done;
+		COMMIT;
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+	IF done IS NOT TRUE THEN
+		RAISE 'not true for a minute: %', query;
+	END IF;
 END$$;
 
 -- Runs statements with a search_path, as a client would.
