@@ -141,7 +141,7 @@ closed_body(StringInfo buf, const char *view, const char *columns, const char *m
 
 	appendStringInfo(buf, "SELECT %s FROM mig.closed(%s, %s) AS c;\n", columns, m, h);
 	/* without it an INSERT would get the server's own text, which names no version to use */
-	appendStringInfo(buf, "CREATE OR REPLACE TRIGGER " CLOSED_TRIGGER " INSTEAD OF INSERT ON %s FOR EACH ROW EXECUTE FUNCTION mig.closed_write(%s, %s);\n",
+	appendStringInfo(buf, "CREATE OR REPLACE TRIGGER " CLOSED_TRIGGER " INSTEAD OF INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION mig.closed_write(%s, %s);\n",
 					 view, m, h);
 }
 
