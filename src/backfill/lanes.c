@@ -195,18 +195,14 @@ collect(Relation rel, int64 first, int64 end, int lane, int lanes, const Transfo
 }
 
 /*
- * Become the table's owner for a statement of the backfill: index expressions are the owner's, too. User triggers do not fire (replica), row-level
- * security must not hide rows, and a lost commit only means that a batch is done again.
+ * Become the table's owner for a statement of the backfill: index expressions are the owner's, too. The transaction's settings (base/txn.c) keep user
+ * triggers from firing and row-level security from hiding rows.
  */
 static void
 table_owner_begin(Identity *saved, Relation rel)
 {
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	owner_begin(saved, rel->rd_rel->relowner, true);
-	(void) set_config_option("session_replication_role", "replica", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("enable_tidscan", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
@@ -356,6 +352,7 @@ backfill_restart(const Migration *mig, const Step *step)
 	backfill_release();
 	task = describe_task(mig, step, rel);
 	task.rows_done = former ? former->rows_done : 0;
+	task.busy_ms = former ? former->busy_ms : 0;
 	bad_rows_clear(mig->id, step->relid);
 	task_create(&task, mig_range_pages, task.lanes);
 	table_close(rel, NoLock);
