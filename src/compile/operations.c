@@ -771,6 +771,40 @@ not_null_rules(Table *t)
 	}
 }
 
+/*
+ * Before the old columns go, every row must have its new values: a write of the old version whose `up` fails does not fail itself, and may come at
+ * any time. This rule is fenced and validated like the others, and goes with the state column.
+ */
+static void
+filled_rule(Table *t)
+{
+	StringInfoData sql;
+	int			pair = 0;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (!column_is_pair(c))
+			continue;
+		if (!c->dropped)
+			appendStringInfo(&sql, "%s(COALESCE(" STATE_COLUMN ", 0)::bigint & " INT64_FORMAT ") <> 0", sql.len ? " AND " : "",
+							 INT64CONST(3) << (2 * pair));
+		pair++;
+	}
+	if (sql.len)
+	{
+		Rule	   *r = palloc0(sizeof(Rule));
+
+		r->filled = true;
+		r->valid = true;
+		r->sql = sql.data;
+		t->rules = lcons(r, t->rules);
+	}
+}
+
 /* Make the SQL of the rules over physical columns. */
 static void
 finish_rules(Table *t)
@@ -784,6 +818,8 @@ finish_rules(Table *t)
 		Rule	   *r = lfirst(lc);
 
 		r->hidden = psprintf("_mig_k%d", ++n);
+		if (r->filled)
+			continue;
 		if (r->column)
 			r->sql = psprintf("%s IS NOT NULL", quote_identifier(r->column->second ? r->column->hidden : r->column->old_name));
 		else
@@ -798,5 +834,6 @@ shape_finish(Table *t)
 	backward_pass(t);
 	carry_checks(t);
 	not_null_rules(t);
+	filled_rule(t);
 	finish_rules(t);
 }

@@ -57,6 +57,7 @@ static const struct
 	{"hold", "array", true},
 	{"operators", "array", true},
 	{"workers", "number", true},
+	{"auto_complete", "boolean", true},
 };
 
 /* Check one option. */
@@ -572,7 +573,12 @@ plan_check(Builder *b, const Table *t)
 static bool
 needs_inner(const Table *t)
 {
-	return shape_has_pairs(t) || t->rules != NIL;
+	ListCell   *lc;
+
+	foreach(lc, t->rules)
+		if (!((Rule *) lfirst(lc))->filled)
+			return true;
+	return shape_has_pairs(t);
 }
 
 /* The transaction that opens the version's views. */
@@ -603,6 +609,17 @@ plan_open(Builder *b)
 
 /* ---- the whole ---- */
 
+/* A rule in the user's words. */
+static char *
+rule_text(const Table *t, const Rule *r)
+{
+	if (r->filled)
+		return psprintf("every row of %s has its new values", t->new_name);
+	if (r->column)
+		return psprintf("column %s of %s is NOT NULL", r->column->name, t->new_name);
+	return psprintf("CHECK constraint %s of %s holds", r->name, t->new_name);
+}
+
 /* The fence and the swap. */
 static void
 plan_contract(Builder *b, List *indexes, List *foreign_keys)
@@ -625,7 +642,7 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 			Step	   *s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, fence_sql(t, r),
 									 psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", table, r->hidden));
 
-			s->note = "fence: from here on it holds the writes of both versions; no row is read";
+			s->note = psprintf("fence: from here on it holds the writes of both versions (%s); no row is read", rule_text(t, r));
 			fenced = true;
 		}
 	}
@@ -639,7 +656,7 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 
 			if (r->valid)
 				add_single(b, STEP_CONTRACT, STEP_SQL, t, ShareUpdateExclusiveLock,
-						   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), r->hidden), NULL);
+						   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), r->hidden), NULL)->note = rule_text(t, r);
 		}
 	}
 	b->group++;

@@ -10,6 +10,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 #include "utils/guc.h"
@@ -18,6 +19,7 @@
 
 #include "base/settings.h"
 #include "control/guard.h"
+#include "store/state.h"
 #include "store/transform.h"
 
 static ProcessUtility_hook_type next_utility = NULL;
@@ -75,6 +77,21 @@ check_drop(const DropStmt *stmt)
 	}
 }
 
+/* The extension stays while a migration is active: without it, nobody would keep the versions in sync. */
+static void
+check_extension(const DropStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->objects)
+		if (strcmp(strVal(lfirst(lc)), "mig_control") == 0 && OidIsValid(get_extension_oid("mig_control", true)) &&
+			migrations_active() != NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("extension \"mig_control\" has active migrations"),
+					 errhint("Call mig_complete or mig_rollback for each that mig_status() shows first.")));
+}
+
 /* Look at the tables that a utility statement changes. */
 static void
 check_statement(Node *stmt)
@@ -97,6 +114,8 @@ check_statement(Node *stmt)
 			check_range_var(((CreateTrigStmt *) stmt)->relation);
 			break;
 		case T_DropStmt:
+			if (((DropStmt *) stmt)->removeType == OBJECT_EXTENSION)
+				check_extension((DropStmt *) stmt);
 			check_drop((DropStmt *) stmt);
 			break;
 		default:

@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "base/lock.h"
@@ -104,7 +105,7 @@ wanted_locks(const Attempt *a)
 	{
 		Step	   *s = lfirst(lc);
 
-		if (OidIsValid(s->relid) && s->lock != NoLock && (s->done || !a->undo))
+		if (OidIsValid(s->relid) && s->lock != NoLock && (s->done || !a->undo) && get_rel_name(s->relid) != NULL)
 			tables = lappend(tables, s);
 	}
 	list_sort(tables, compare_steps);
@@ -144,6 +145,13 @@ run_step(const Attempt *a, const Step *s)
 	step_done(a->mig->id, s->no, !a->undo);
 }
 
+/* Has somebody dropped the table that a step was for? Then there is nothing to undo on it, but views of it. */
+static bool
+is_gone(const Step *s)
+{
+	return OidIsValid(s->relid) && s->lock > AccessShareLock && get_rel_name(s->relid) == NULL;
+}
+
 /* Run or undo the steps in order. */
 static void
 run_all(const Attempt *a)
@@ -157,6 +165,11 @@ run_all(const Attempt *a)
 		CHECK_FOR_INTERRUPTS();
 		if (a->undo && (!s->done || (a->keep_version && s->keep)))
 			continue;
+		if (a->undo && is_gone(s))
+		{
+			step_done(a->mig->id, s->no, false);
+			continue;
+		}
 		run_step(a, s);
 	}
 }
@@ -171,7 +184,8 @@ attempt(void *arg)
 
 	owner_begin(&saved, a->mig->owner, true);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	/* ANALYZE of the hidden columns alone warns of extended statistics on others */
+	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	guard_lift();
 	/* the deadlock check cancels an autovacuum in our way, and makes us the victim before a client */
 	(void) set_config_option("deadlock_timeout", psprintf("%dms", Max(mig_lock_timeout / 5, 1)), PGC_SUSET, PGC_S_SESSION,

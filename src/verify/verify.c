@@ -107,7 +107,7 @@ by_pair(Relation rel, const Transform *tr, bool new_side, bool name)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfoString(&buf, "CASE abs(x.bad)");
+	appendStringInfoString(&buf, "CASE abs(x._mig_bad) WHEN 0 THEN NULL::text");	/* no pair may have that side */
 	for (int i = 0; i < tr->npairs; i++)
 	{
 		AttrNumber	att = new_side ? tr->pairs[i].new_att : tr->pairs[i].old_att;
@@ -133,11 +133,11 @@ check_sql(Relation rel, const Transform *tr, int64 first, int64 end)
 	initStringInfo(&cases);
 	for (int i = 0; i < tr->npairs; i++)
 		pair_cases(&cases, rel, &tr->pairs[i], i);
-	return psprintf("SELECT count(*), count(*) FILTER (WHERE x.bad > 0), count(*) FILTER (WHERE x.bad < 0),"
-					" jsonb_path_query_array(jsonb_agg(CASE WHEN x.bad <> 0 THEN jsonb_build_object('key', %s, 'column', %s, 'kind',"
-					"  CASE WHEN x.bad > 0 THEN 'divergent' ELSE 'missing' END, 'old', left(%s, 200), 'new', left(%s, 200)) END)"
-					"  FILTER (WHERE x.bad <> 0), '$[0 to %d]')"
-					" FROM (SELECT t.*, t.ctid, CASE%s ELSE 0 END AS bad FROM ONLY %s AS t WHERE t.ctid >= '(" INT64_FORMAT ",0)'"
+	return psprintf("SELECT count(*), count(*) FILTER (WHERE x._mig_bad > 0), count(*) FILTER (WHERE x._mig_bad < 0),"
+					" jsonb_path_query_array(jsonb_agg(CASE WHEN x._mig_bad <> 0 THEN jsonb_build_object('key', %s, 'column', %s, 'kind',"
+					"  CASE WHEN x._mig_bad > 0 THEN 'divergent' ELSE 'missing' END, 'old', left(%s, 200), 'new', left(%s, 200)) END)"
+					"  FILTER (WHERE x._mig_bad <> 0), '$[0 to %d]')"
+					" FROM (SELECT t.*, t.ctid, CASE%s ELSE 0 END AS _mig_bad FROM ONLY %s AS t WHERE t.ctid >= '(" INT64_FORMAT ",0)'"
 					" AND t.ctid < '(" INT64_FORMAT ",0)' OFFSET 0) AS x CROSS JOIN LATERAL (SELECT x.*) AS t",
 					key_sql(rel), by_pair(rel, tr, false, true), by_pair(rel, tr, false, false), by_pair(rel, tr, true, false),
 					SAMPLES - 1, cases.data, sql_relation_name(RelationGetRelid(rel)), first, end);
@@ -221,10 +221,46 @@ check_or_bisect(const Migration *mig, Relation rel, const Transform *tr, int64 f
 	return a;
 }
 
+/* Open a table, or say that it is gone. */
+static Relation
+open_table(Oid relid, const char *name)
+{
+	Relation	rel = try_table_open(relid, AccessShareLock);
+
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s of this migration is gone", name ? name : psprintf("with OID %u", relid)),
+				 errhint("Call mig_rollback to end the migration.")));
+	return rel;
+}
+
+/* JSON array of some keys of rows that violate a CHECK constraint of the table; NULL when none does or it cannot be told. */
+char *
+verify_violations(Oid relid, const char *constraint)
+{
+	Relation	rel = open_table(relid, NULL);
+	Identity	saved;
+	char	   *condition;
+	char	   *keys = NULL;
+
+	owner_begin(&saved, rel->rd_rel->relowner, true);
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	condition = sql_textp("SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = $1 AND conname = $2 AND contype = 'c'",
+						  P_oid(relid), P_text(constraint));
+	if (condition)
+		keys = sql_text(psprintf("SELECT jsonb_agg(k) FROM (SELECT %s AS k FROM ONLY %s AS t WHERE NOT (%s) LIMIT 10) x",
+								 key_sql(rel), sql_relation_name(relid), condition));
+	identity_end(&saved);
+	table_close(rel, NoLock);
+	return keys;
+}
+
 Findings
 verify_blocks(const Migration *mig, Oid relid, int64 first, int64 end)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
+	Relation	rel = open_table(relid, NULL);
 	Findings	found = {0};
 
 	if (end < 0)
@@ -248,7 +284,7 @@ relfilenode_of(Oid relid)
 static Task *
 make_task(const Migration *mig, const Step *step)
 {
-	Relation	rel = table_open(step->relid, AccessShareLock);
+	Relation	rel = open_table(step->relid, step->relation);
 	Task		task = {.migration_id = mig->id,.step_no = step->no,.relid = step->relid,.lanes = 1};
 
 	task.relfilenode = rel->rd_rel->relfilenode;
