@@ -8,9 +8,9 @@ CREATE SEQUENCE IF NOT EXISTS mt.run;
 GRANT USAGE ON SCHEMA mt TO PUBLIC;
 GRANT ALL ON mt.remembered TO PUBLIC;
 
--- A text without the OIDs in names of hidden indexes.
+-- A text without the OIDs in names of hidden indexes, and without the session's settings.
 CREATE OR REPLACE FUNCTION mt.mask(t text) RETURNS text
-LANGUAGE sql AS $$ SELECT regexp_replace(t, '_mig_\d+_i', '_mig_N_i', 'g') $$;
+LANGUAGE sql AS $$ SELECT regexp_replace(regexp_replace(t, '_mig_\d+_i', '_mig_N_i', 'g'), '{search_path=.*?}''', '{settings}''', 'g') $$;
 
 -- What a statement raises: its SQLSTATE and texts; "no error" (and what it did stays) otherwise.
 CREATE OR REPLACE FUNCTION mt.try(statement text, VARIADIC arguments text[] DEFAULT '{}') RETURNS TABLE (outcome text)
@@ -93,7 +93,7 @@ LANGUAGE sql AS $$
 	(SELECT 'only ' || a, l.line FROM mt.catalog(a) l EXCEPT ALL SELECT 'only ' || a, l.line FROM mt.catalog(b) l)
 	UNION ALL
 	(SELECT 'only ' || b, l.line FROM mt.catalog(b) l EXCEPT ALL SELECT 'only ' || b, l.line FROM mt.catalog(a) l)
-	ORDER BY 2, 1
+	ORDER BY 2 COLLATE "C", 1
 $$;
 
 -- Remember a schema's catalogs and the schemas there are; say what has changed since.
@@ -112,22 +112,22 @@ LANGUAGE sql AS $$
 	(SELECT 'gone', l.line FROM mt.remembered l EXCEPT ALL SELECT 'gone', l.line FROM now l)
 	UNION ALL
 	(SELECT 'new', l.line FROM now l EXCEPT ALL SELECT 'new', l.line FROM mt.remembered l)
-	ORDER BY 2, 1
+	ORDER BY 2 COLLATE "C", 1
 $$;
 
 -- Rows of a relation as JSON, hidden columns left out, in order of their text.
 CREATE OR REPLACE FUNCTION mt.rows(nsp text, relation text) RETURNS TABLE (r text)
 LANGUAGE plpgsql AS $$
 BEGIN
-	RETURN QUERY EXECUTE format('SELECT (SELECT string_agg(key || ''='' || coalesce(value, ''NULL''), '' '' ORDER BY key) FROM jsonb_each_text(to_jsonb(t)) WHERE key !~ ''^_mig_'') FROM %I.%I t ORDER BY 1', nsp, relation);
+	RETURN QUERY EXECUTE format('SELECT (SELECT string_agg(key || ''='' || coalesce(value, ''NULL''), '' '' ORDER BY key) FROM jsonb_each_text(to_jsonb(t)) WHERE key !~ ''^_mig_'') FROM %I.%I t ORDER BY 1 COLLATE "C"', nsp, relation);
 END$$;
 
--- Lines of a JSON rendering that differ between two relations of the same columns
+-- How many rows only one of two queries gives
 CREATE OR REPLACE FUNCTION mt.unequal(a text, b text) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE n bigint;
 BEGIN
-	EXECUTE format('SELECT count(*) FROM ((TABLE (%1$s) EXCEPT ALL TABLE (%2$s)) UNION ALL (TABLE (%2$s) EXCEPT ALL TABLE (%1$s))) x', a, b) INTO n;
+	EXECUTE format('SELECT count(*) FROM (((%1$s) EXCEPT ALL (%2$s)) UNION ALL ((%2$s) EXCEPT ALL (%1$s))) x', a, b) INTO n;
 	RETURN n;
 END$$;
 
@@ -197,7 +197,7 @@ CREATE OR REPLACE PROCEDURE mt.roundtrip(setup text, definition text, old_writes
 LANGUAGE plpgsql AS $$
 DECLARE
 	name text := 'v' || nextval('mt.run');
-	version text := 'app_' || name;
+	version text;
 BEGIN
 	PERFORM mt.clean('app', 'twin');
 	CREATE SCHEMA app;
@@ -206,11 +206,11 @@ BEGIN
 	CALL mt.run_at('twin', setup);
 	CALL mt.run_at('app', format('SELECT mt.remember(%L)', 'app'));
 	COMMIT;
-	PERFORM mig_start(name, definition, options);
+	version := mig_start(name, definition, options);
 	COMMIT;
 	CALL mig_wait(name);
 	CALL mt.run_at('app', old_writes);
-	CALL mt.run_at(version || ', app', new_writes);
+	CALL mt.run_at(quote_ident(version) || ', app', new_writes);
 	CALL mt.say('old', format('SELECT * FROM mt.rows(%L, %L)', 'app', old_table));
 	CALL mt.say('new', format('SELECT * FROM mt.rows(%L, %L)', version, new_table));
 	COMMIT;
