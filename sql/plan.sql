@@ -38,7 +38,7 @@ SELECT * FROM mt.plan('ALTER TABLE t ADD CHECK (b > 0)');
 SELECT * FROM mt.plan('ALTER TABLE t ADD CHECK (b > 0)', '{"up": {"t.b": "abs(b)"}}');
 SELECT * FROM mt.plan('ALTER TABLE t DROP CONSTRAINT small');
 SELECT * FROM mt.plan('COMMENT ON COLUMN t.b IS ''x''');
-SELECT * FROM mt.plan('ALTER TABLE t ALTER b TYPE text USING b || random()::text');
+SELECT * FROM mt.plan('ALTER TABLE t ALTER c TYPE text USING c || random()::text');
 SELECT line FROM mig_plan('v2', 'ALTER TABLE keyless ALTER a TYPE text') p, concat_ws('; ', p.phase, p.lock_mode, p.note) line WHERE p.relation = 'app.keyless' AND p.note IS NOT NULL;
 
 -- DDL and JSON make the same plan

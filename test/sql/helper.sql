@@ -93,7 +93,7 @@ LANGUAGE sql AS $$
 	(SELECT 'only ' || a, l.line FROM mt.catalog(a) l EXCEPT ALL SELECT 'only ' || a, l.line FROM mt.catalog(b) l)
 	UNION ALL
 	(SELECT 'only ' || b, l.line FROM mt.catalog(b) l EXCEPT ALL SELECT 'only ' || b, l.line FROM mt.catalog(a) l)
-	ORDER BY 2 COLLATE "C", 1
+	ORDER BY 2, 1
 $$;
 
 -- Remember a schema's catalogs and the schemas there are; say what has changed since.
@@ -112,14 +112,14 @@ LANGUAGE sql AS $$
 	(SELECT 'gone', l.line FROM mt.remembered l EXCEPT ALL SELECT 'gone', l.line FROM now l)
 	UNION ALL
 	(SELECT 'new', l.line FROM now l EXCEPT ALL SELECT 'new', l.line FROM mt.remembered l)
-	ORDER BY 2 COLLATE "C", 1
+	ORDER BY 2, 1
 $$;
 
 -- Rows of a relation as JSON, hidden columns left out, in order of their text.
 CREATE OR REPLACE FUNCTION mt.rows(nsp text, relation text) RETURNS TABLE (r text)
 LANGUAGE plpgsql AS $$
 BEGIN
-	RETURN QUERY EXECUTE format('SELECT (SELECT string_agg(key || ''='' || coalesce(value, ''NULL''), '' '' ORDER BY key) FROM jsonb_each_text(to_jsonb(t)) WHERE key !~ ''^_mig_'') FROM %I.%I t ORDER BY 1 COLLATE "C"', nsp, relation);
+	RETURN QUERY EXECUTE format('SELECT (SELECT string_agg(key || ''='' || coalesce(value, ''NULL''), '' '' ORDER BY key) FROM jsonb_each_text(to_jsonb(t)) WHERE key !~ ''^_mig_'') FROM %I.%I t ORDER BY 1', nsp, relation);
 END$$;
 
 -- How many rows only one of two queries gives
