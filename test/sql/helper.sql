@@ -196,7 +196,7 @@ CREATE OR REPLACE PROCEDURE mt.roundtrip(setup text, definition text, old_writes
 										 options jsonb DEFAULT '{}', plain text DEFAULT NULL, old_table text DEFAULT 't', new_table text DEFAULT 't')
 LANGUAGE plpgsql AS $$
 DECLARE
-	name text := 'v' || nextval('mt.run');
+	name text := 'trip_' || nextval('mt.run');
 	version text;
 BEGIN
 	PERFORM mt.clean('app', 'twin');
