@@ -141,6 +141,25 @@ load_columns(Table *t)
 	}
 }
 
+/*
+ * A generated column's value is its expression: a BEFORE trigger does not see the value itself yet. What it reads cannot change (check_dependents).
+ */
+static void
+resolve_generated(Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+		ExprTarget	target = {c->type, c->typmod, c->collation, c->name, false};
+
+		if (c->generated)
+			c->value = expr_analyze(raw_expr(c->old_default, psprintf("generated column \"%s\"", c->name)), shape_values(t),
+									t->name, NULL, &target);
+	}
+}
+
 /* int2 array text "1 2" or "{1,2}" as a set */
 static Bitmapset *
 parse_atts(const char *s)
@@ -214,6 +233,7 @@ shape_load(Oid relid, bool subscribers_ready)
 	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	check_table(t, subscribers_ready);
 	load_columns(t);
+	resolve_generated(t);
 	load_constraints(t);
 	t->comment = sql_textp("SELECT obj_description($1, 'pg_class')", P_oid(relid));
 	AtEOXact_GUC(false, level);
