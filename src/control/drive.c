@@ -189,6 +189,16 @@ run_group(Unit *u)
 		lifecycle_enter(mig, PHASE_COMPLETED, NULL);
 }
 
+/* Is the version kept closed for a transaction that would not see all its rows filled? Nobody waits for it with a lock. */
+static bool
+waits_for_snapshots(Unit *u)
+{
+	char	   *who = step_old_snapshots(u->mig->id);
+
+	migration_set_waiting(u->mig->id, who ? psprintf("transactions that began before all rows were filled: %s", who) : NULL);
+	return who != NULL;
+}
+
 /* Do a piece of the next step. */
 static void
 run_unit(void *arg)
@@ -207,7 +217,10 @@ run_unit(void *arg)
 			run_check(u);
 			break;
 		case STEP_SQL:
-			run_group(u);
+			if (u->step->phase == STEP_OPEN && waits_for_snapshots(u))
+				u->result = DRIVE_WAIT;
+			else
+				run_group(u);
 			break;
 		case STEP_CONCURRENTLY:
 			if (utility_run(u->mig, u->step) == UTILITY_WAIT)

@@ -355,6 +355,27 @@ step_done(int64 migration_id, int no, bool done)
 				P_int8(migration_id), P_int4(no), P_bool(done));
 }
 
+/*
+ * A snapshot from before a check was done may show rows from before they were filled. Such a session has an xmin that does not exceed the xid that
+ * marked the check done, and a transaction that began before.
+ */
+char *
+step_old_snapshots(int64 migration_id)
+{
+	Identity	saved;
+	char	   *text;
+
+	admin_begin(&saved);
+	text = sql_textp("SELECT string_agg(format('pid %s (%s): %s', a.pid, coalesce(a.state, a.backend_type),"
+					 " left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120)), '; ' ORDER BY a.pid)"
+					 " FROM pg_stat_activity a WHERE a.datid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+					 " AND a.pid <> pg_backend_pid() AND a.backend_type <> 'autovacuum worker'"
+					 " AND EXISTS (SELECT FROM mig.step s WHERE s.migration_id = $1 AND s.kind = 'validate' AND s.done_at > a.xact_start"
+					 "  AND age(a.backend_xmin) >= age(s.xmin))", P_int8(migration_id));
+	identity_end(&saved);
+	return text;
+}
+
 void
 event_write(int64 migration_id, const char *kind, const char *detail)
 {

@@ -105,6 +105,7 @@ extern List *steps_of(int64 migration_id);	/* Step *, in order */
 extern Step *step_next(int64 migration_id);	/* the first that is not done; NULL at the end */
 extern List *steps_of_group(int64 migration_id, int group);
 extern void step_done(int64 migration_id, int no, bool done);
+extern char *step_old_snapshots(int64 migration_id);	/* who may not see yet what the checks have seen; NULL if nobody */
 
 /* One line of the audit log; detail is JSON text or NULL. */
 extern void event_write(int64 migration_id, const char *kind, const char *detail);
