@@ -186,7 +186,7 @@ check_not_superseded(const Migration *mig)
 {
 	char	   *successor;
 
-	successor = sql_textp("SELECT n.version_schema FROM mig.status m JOIN mig.status n ON n.schema = m.schema AND n.id > m.id"
+	successor = sql_textp("SELECT n.version_schema FROM mig.state m JOIN mig.state n ON n.schema = m.schema AND n.id > m.id"
 						  " WHERE m.id = $1 AND n.phase = 'completed' ORDER BY n.id DESC LIMIT 1", P_int8(mig->id));
 	if (successor)
 		ereport(ERROR,

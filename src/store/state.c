@@ -274,6 +274,16 @@ migration_set_waiting(int64 id, const char *reason)
 				P_int8(id), P_text(reason));
 }
 
+char *
+migration_old_snapshot(int64 id)
+{
+	admin_execp("UPDATE mig.migration SET filled_xid = pg_current_xact_id() WHERE id = $1 AND filled_xid IS NULL", P_int8(id));
+	return admin_queryp("SELECT (SELECT format('pid %s (%s): %s', a.pid, coalesce(a.state, a.backend_type), left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120))"
+						"  FROM pg_stat_activity a WHERE a.datname = m.database_name AND a.pid <> pg_backend_pid()"
+						"  AND a.backend_type <> 'autovacuum worker' AND age(a.backend_xmin) > age(m.filled_xid::xid) ORDER BY age(a.backend_xmin) DESC LIMIT 1)"
+						" FROM mig.migration m WHERE m.id = $1", P_int8(id))->v[0][0];
+}
+
 void
 migration_set_divergent(int64 id, int64 divergent)
 {
@@ -353,27 +363,6 @@ step_done(int64 migration_id, int no, bool done)
 {
 	admin_execp("UPDATE mig.step SET done_at = CASE WHEN $3 THEN clock_timestamp() END WHERE migration_id = $1 AND no = $2",
 				P_int8(migration_id), P_int4(no), P_bool(done));
-}
-
-/*
- * A snapshot from before a check was done may show rows from before they were filled. Such a session has an xmin that does not exceed the xid that
- * marked the check done, and a transaction that began before.
- */
-char *
-step_old_snapshots(int64 migration_id)
-{
-	Identity	saved;
-	char	   *text;
-
-	admin_begin(&saved);
-	text = sql_textp("SELECT string_agg(format('pid %s (%s): %s', a.pid, coalesce(a.state, a.backend_type),"
-					 " left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120)), '; ' ORDER BY a.pid)"
-					 " FROM pg_stat_activity a WHERE a.datid = (SELECT oid FROM pg_database WHERE datname = current_database())"
-					 " AND a.pid <> pg_backend_pid() AND a.backend_type <> 'autovacuum worker'"
-					 " AND EXISTS (SELECT FROM mig.step s WHERE s.migration_id = $1 AND s.kind = 'validate' AND s.done_at > a.xact_start"
-					 "  AND age(a.backend_xmin) >= age(s.xmin))", P_int8(migration_id));
-	identity_end(&saved);
-	return text;
 }
 
 void
