@@ -184,8 +184,9 @@ static Candidates
 collect(Relation rel, int64 first, int64 end, int lane, int lanes, const Transform *tr)
 {
 	Candidates	c = {0};
+	int64		blocks = RelationGetNumberOfBlocks(rel);
 
-	end = Min(end, (int64) RelationGetNumberOfBlocks(rel));
+	end = Min(end, blocks);
 	for (int64 block = first; block < end; block++)
 	{
 		CHECK_FOR_INTERRUPTS();
