@@ -326,7 +326,11 @@ drive_all(const Call *call)
 		Migration  *mig = lfirst(lc);
 
 		if (may_drive(mig))
-			result = Min(result, drive(mig->id));
+		{
+			DriveResult r = drive(mig->id);
+
+			result = Min(result, r);
+		}
 		if (GetCurrentTimestamp() >= call->deadline)
 			break;
 	}

@@ -165,7 +165,7 @@ newest_ready(void)
 	char	   *schema = path ? get_namespace_name(linitial_oid(path)) : NULL;
 	char	   *name;
 
-	name = sql_textp("SELECT m.name FROM mig.version_schema s JOIN mig.status m ON m.id = s.migration_id"
+	name = sql_textp("SELECT m.name FROM mig.version_schema s JOIN mig.state m ON m.id = s.migration_id"
 					 " WHERE s.phase IN ('ready', 'completing', 'completed') AND s.schema_name = m.version_schema"
 					 " AND s.base_schema = coalesce((SELECT base_schema FROM mig.version_schema WHERE schema_name = $1 LIMIT 1), $1)"
 					 " ORDER BY m.id DESC LIMIT 1", P_text(schema));
@@ -186,7 +186,7 @@ check_not_superseded(const Migration *mig)
 {
 	char	   *successor;
 
-	successor = sql_textp("SELECT n.version_schema FROM mig.status m JOIN mig.status n ON n.schema = m.schema AND n.id > m.id"
+	successor = sql_textp("SELECT n.version_schema FROM mig.state m JOIN mig.state n ON n.schema = m.schema AND n.id > m.id"
 						  " WHERE m.id = $1 AND n.phase = 'completed' ORDER BY n.id DESC LIMIT 1", P_int8(mig->id));
 	if (successor)
 		ereport(ERROR,

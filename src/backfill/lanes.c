@@ -184,8 +184,9 @@ static Candidates
 collect(Relation rel, int64 first, int64 end, int lane, int lanes, const Transform *tr)
 {
 	Candidates	c = {0};
+	int64		blocks = RelationGetNumberOfBlocks(rel);
 
-	end = Min(end, (int64) RelationGetNumberOfBlocks(rel));
+	end = Min(end, blocks);
 	for (int64 block = first; block < end; block++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -352,6 +353,7 @@ backfill_restart(const Migration *mig, const Step *step)
 	backfill_release();
 	task = describe_task(mig, step, rel);
 	task.rows_done = former ? former->rows_done : 0;
+	task.busy_ms = former ? former->busy_ms : 0;
 	bad_rows_clear(mig->id, step->relid);
 	task_create(&task, mig_range_pages, task.lanes);
 	table_close(rel, NoLock);

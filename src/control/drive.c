@@ -159,6 +159,15 @@ run_check(Unit *u)
 		u->result = DRIVE_WAIT;
 }
 
+/* How long a lock was held, as JSON text members. Only what clients' reads or writes wait for counts as locked. */
+static char *
+lock_members(LOCKMODE lock, double ms)
+{
+	if (lock == NoLock)
+		return psprintf(", \"locked_ms\": %.1f", ms);
+	return psprintf(", \"lock\": \"%s\", \"%s\": %.1f", step_lock_name(lock), lock > ShareUpdateExclusiveLock ? "locked_ms" : "ms", ms);
+}
+
 /* Run a group of SQL steps. */
 static void
 run_group(Unit *u)
@@ -173,7 +182,7 @@ run_group(Unit *u)
 	ms = steps_run(mig, steps_of_group(mig->id, s->group), mig_lock_retries);
 	next = step_next(mig->id);
 	if (s->lock >= ShareUpdateExclusiveLock || next == NULL)
-		event_write(mig->id, next ? "step" : "swapped", step_detail(s, psprintf(", \"locked_ms\": %.1f", ms)));
+		event_write(mig->id, next ? "step" : "swapped", step_detail(s, lock_members(s->lock, ms)));
 	if (s->phase == STEP_OPEN)
 		lifecycle_enter(mig, PHASE_READY, NULL);
 	else if (next == NULL)

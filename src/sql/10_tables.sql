@@ -59,6 +59,7 @@ CREATE TABLE mig.task (
     missing bigint NOT NULL DEFAULT 0,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    busy_ms bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (migration_id, step_no),
     FOREIGN KEY (migration_id, step_no) REFERENCES mig.step ON DELETE CASCADE
 );
