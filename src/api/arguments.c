@@ -95,7 +95,7 @@ find_migration(const char *name)
 static bool
 is_operator(const Migration *mig)
 {
-	SqlRows    *rows = sql_queryp("SELECT r.oid FROM jsonb_array_elements_text(CASE jsonb_typeof($1 -> 'operators') WHEN 'array' THEN $1 -> 'operators'"
+	SqlRows    *rows = admin_queryp("SELECT r.oid FROM jsonb_array_elements_text(CASE jsonb_typeof($1 -> 'operators') WHEN 'array' THEN $1 -> 'operators'"
 								  " ELSE '[]' END) o JOIN pg_catalog.pg_roles r ON r.rolname = o", P_jsonb(mig->options));
 
 	for (uint64 i = 0; i < rows->n; i++)

@@ -57,17 +57,14 @@ static List *
 want_views(List *wants, Oid relid)
 {
 	SqlRows    *rows;
-	Identity	saved;
 
-	admin_begin(&saved);
-	rows = sql_queryp("WITH RECURSIVE v(oid, level) AS (SELECT DISTINCT r.ev_class, 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
+	rows = admin_queryp("WITH RECURSIVE v(oid, level) AS (SELECT DISTINCT r.ev_class, 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
 					  "  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1"
 					  " UNION SELECT r.ev_class, v.level + 1 FROM v JOIN pg_depend d ON d.refobjid = v.oid AND d.refclassid = 'pg_class'::regclass"
 					  "  AND d.classid = 'pg_rewrite'::regclass JOIN pg_rewrite r ON r.oid = d.objid WHERE r.ev_class <> v.oid AND v.level < 10)"
 					  " SELECT v.oid FROM v JOIN pg_class c ON c.oid = v.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
 					  " WHERE c.relkind = 'v' AND (n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
 					  " GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(relid));
-	identity_end(&saved);
 	for (uint64 r = 0; r < rows->n; r++)
 	{
 		LockWant   *want = palloc(sizeof(LockWant));
