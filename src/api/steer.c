@@ -145,12 +145,8 @@ mig_complete(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 mig_rollback(PG_FUNCTION_ARGS)
 {
-	Migration  *mig = find_migration(arg_text(fcinfo, 0));
+	Migration  *mig = take_migration(arg_text(fcinfo, 0), true);
 
-	check_may_steer(mig, true);
-	finish_cancel_utility(mig);
-	(void) advisory_lock(MIG_LOCK_MIGRATION, mig->id, ExclusiveLock, false, false);
-	mig = migration_by_id(mig->id);
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_rollback");
 	finish_rollback(mig, reason_detail(arg_text(fcinfo, 1)));
