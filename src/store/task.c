@@ -17,7 +17,7 @@ static const char *const range_states[] = {
 	[RANGE_DONE] = "done",
 };
 
-#define RANGE_COLUMNS "SELECT id, first_block, end_block, lane, next_block, state FROM mig.range "
+#define RANGE_COLUMNS "SELECT id, first_block, end_block, lane, next_block, state, migration_id, step_no FROM mig.range "
 #define RANGES_AT_ONCE 64		/* to choose from; more would be read for nothing */
 
 Task *
@@ -73,6 +73,8 @@ make_range(char **v)
 	r->end_block = pg_strtoint64(v[2]);
 	r->lane = pg_strtoint32(v[3]);
 	r->next_block = pg_strtoint64(v[4]);
+	r->migration_id = pg_strtoint64(v[6]);
+	r->step_no = pg_strtoint32(v[7]);
 	for (int i = 0; i < lengthof(range_states); i++)
 		if (strcmp(range_states[i], v[5]) == 0)
 			r->state = (RangeState) i;
