@@ -204,7 +204,7 @@ attempt_repeatedly(Attempt *a, int attempts)
 	{
 		if (txn_try(attempt, a, &error))
 			return a->held_ms;
-		if (i >= attempts || (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED))
+		if (i >= attempts || !lock_is_missed(error->sqlerrcode))
 			ReThrowError(error);
 		FreeErrorData(error);
 		lock_pause();

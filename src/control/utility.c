@@ -303,7 +303,7 @@ static void
 store_failure(Work *work, const ErrorData *error)
 {
 	int64		id = work->task.migration_id;
-	bool		retry = error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED || error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	bool		retry = lock_is_missed(error->sqlerrcode);
 	char	   *message = error->detail ? psprintf("%s: %s", error->message, error->detail) : error->message;
 	Migration  *mig;
 
