@@ -546,6 +546,10 @@ plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 			s->note = psprintf("becomes index \"%s\"; being unique, it holds both versions once it is built", copy->name);
 		else
 			s->note = psprintf("becomes index \"%s\"", copy->name);
+		if (copy->constraint_sql == NULL)
+			continue;
+		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, copy->constraint_sql, NULL);
+		s->note = "deferrable again, as the original is; while the index is being built it is not";
 	}
 	foreach(lc, foreign_keys)
 	{
