@@ -4,6 +4,7 @@
  */
 #include "base/compat.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -13,6 +14,18 @@
 
 #include "api/arguments.h"
 #include "base/sql.h"
+
+void
+require_read_committed(const char *function)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s cannot be called in a transaction with isolation level %s", function,
+						IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
+				 errdetail("It has to see what others have committed while it waited for a lock."),
+				 errhint("Use BEGIN ISOLATION LEVEL READ COMMITTED, or SET default_transaction_isolation = 'read committed'.")));
+}
 
 char *
 arg_text(FunctionCallInfo fcinfo, int n)
