@@ -86,15 +86,29 @@ live_publications(Oid relid)
 					 P_oid(relid));
 }
 
+/* A name of the table's own that hidden objects would need, NULL if there is none; those of an active migration are no matter. */
+static char *
+reserved_name(const Table *t)
+{
+	return sql_textp("SELECT min(name) FROM (SELECT attname AS name FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped"
+					 "  UNION ALL SELECT conname FROM pg_constraint WHERE conrelid = $1) n WHERE name LIKE '\\_mig\\_%'"
+					 " AND NOT EXISTS (SELECT FROM mig.state m WHERE m.schema = $2 AND m.phase NOT IN ('completed', 'rolled_back'))",
+					 P_oid(t->relid), P_text(t->schema));
+}
+
 /* Refuse tables that can't be migrated. */
 static void
 check_table(Table *t, bool subscribers_ready)
 {
 	const char *reason = kind_refusal(t->relid);
 	char	   *publications;
+	char	   *reserved;
 
 	if (reason)
 		refuse(t->name, reason, NULL);
+	reserved = reserved_name(t);
+	if (reserved)
+		refuse(t->name, psprintf("Its column or constraint \"%s\" has a name that migrations use.", reserved), "Rename it.");
 	if (subscribers_ready)
 		return;
 	publications = live_publications(t->relid);
