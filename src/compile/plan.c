@@ -618,12 +618,11 @@ plan_open(Builder *b)
 	foreach(lc, p->tables)
 	{
 		Table	   *t = lfirst(lc);
-		char	   *view = sql_qualified(p->version_schema, t->new_name);
 		char	   *close;
 
-		close = psprintf("DROP VIEW IF EXISTS %s;\n%s", view,
-						 view_closed_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
-										 psprintf("Use schema \"%s\".", p->schema)));
+		/* replaced, not dropped: a view of the user's may stand on it */
+		close = view_closed_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
+								psprintf("Use schema \"%s\".", p->schema));
 		if (needs_inner(t))
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock,
 					 psprintf("%s%s", view_inner_sql(p->inner_schema, t), view_open_sql(p->version_schema, p->inner_schema, t)),

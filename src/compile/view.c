@@ -165,7 +165,7 @@ view_closed_sql(const char *version_schema, const Table *t, const char *message,
 			appendStringInfo(&columns, "%sNULL::%s%s AS %s", columns.len ? ", " : "", type_sql(c->type, c->typmod),
 							 collate_sql(c->type, c->collation), quote_identifier(c->name));
 	}
-	view_head(&buf, false, view, &rights);
+	view_head(&buf, true, view, &rights);
 	closed_body(&buf, view, columns.data, message, hint);
 	appendStringInfoString(&buf, grants_sql(view, t->relid, &rights, t));
 	foreach(lc, t->columns)
