@@ -119,7 +119,7 @@ $$;
 CREATE OR REPLACE FUNCTION mt.rows(nsp text, relation text) RETURNS TABLE (r text)
 LANGUAGE plpgsql AS $$
 BEGIN
-	RETURN QUERY EXECUTE format('SELECT (SELECT string_agg(key || ''='' || coalesce(value, ''NULL''), '' '' ORDER BY key) FROM jsonb_each_text(to_jsonb(t)) WHERE key !~ ''^_mig_'') FROM %I.%I t ORDER BY 1', nsp, relation);
+	RETURN QUERY EXECUTE format('SELECT (SELECT string_agg(key || ''='' || coalesce(value, ''NULL''), '' '' ORDER BY key) FROM jsonb_each_text(to_jsonb(mt_row)) WHERE key !~ ''^_mig_'') FROM %I.%I mt_row ORDER BY 1', nsp, relation);
 END$$;
 
 -- How many rows only one of two queries gives
