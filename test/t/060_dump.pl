@@ -80,15 +80,30 @@ $node->command_ok([ 'pg_dump', '--no-sync', '-f', $dump, '-d', $node->connstr('m
 one($node, 'CREATE DATABASE copy');
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('copy'), '-f', $dump ], 'and restored');
 is(one($node, 'SELECT count(*) FROM mig_status()', 'copy'), '0', 'the copy shows no migration');
-cmp_ok(one($node, 'SELECT count(*) FROM mig.migration', 'copy'), '=', 1, 'though its rows are there');
+cmp_ok(one($node, 'SELECT count(*) FROM mig.migration', 'copy'), '==', 1, 'though its rows are there');
 same_ok($node, 'SELECT id, a, b, c, d FROM t', "SELECT id, (i / 7.0)::numeric(12,2), CASE WHEN i % 3 = 0 THEN 'b' || i END, CASE i % 2 WHEN 0 THEN 'a' ELSE 'b' END, i % 10 FROM generate_series(1, 10000) i, LATERAL (SELECT i::bigint AS id) x", 'the copy has all rows', 'copy');
 is($node->psql('copy', "INSERT INTO t (id, a, c) VALUES (20000, 1, 'a'); UPDATE t SET a = a + 1 WHERE id <= 10; DELETE FROM t WHERE id = 11; CALL mig_tick('100 ms')"), 0, 'its table can be written to');
 $hold->quit;
 wait_for($node, 'v', 'ready', 'middle');
 is(one($node, 'SELECT phase FROM mig.migration', 'copy'), 'backfilling', 'nobody went on in the copy');
 cmp_ok(one($node, 'SELECT count(*) FROM t WHERE _mig_state IS NULL', 'copy'), '>', 0, 'nor filled its rows');
-one($node, 'DROP EXTENSION mig_control CASCADE', 'copy');
+is($node->psql('copy', 'ALTER TABLE t ADD COLUMN extra int; DROP EXTENSION mig_control CASCADE'), 0, 'its table can be altered, and the extension dropped');
 is($node->psql('copy', "INSERT INTO t (id, a, c) VALUES (20001, 1, 'a'); UPDATE t SET a = a + 1 WHERE id <= 20"), 0, 'without the extension the table can be written to');
+
+# Restored in the place of the dumped one, under its name: still a copy
+one($node, 'DROP DATABASE middle');
+one($node, 'CREATE DATABASE middle');
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('middle'), '-f', $dump ], 'restored under the old name');
+is(one($node, 'SELECT count(*) FROM mig_status()', 'middle'), '0', 'it shows no migration');
+one($node, "CALL mig_tick('100 ms')", 'middle');
+is(one($node, 'SELECT phase FROM mig.migration', 'middle'), 'backfilling', 'nobody goes on with it');
+
+# A database that is renamed stays the one it was
+one($node, "SELECT mig_start('w', 'ALTER TABLE kind ADD COLUMN g int', '{\"hold\": [\"ready\"]}')", 'plain');
+wait_until($node, "SELECT paused FROM mig_status('w')", 'held before ready', 'plain');
+one($node, 'ALTER DATABASE plain RENAME TO simple');
+one($node, "SELECT mig_resume('w')", 'simple');
+wait_for($node, 'w', 'ready', 'simple');
 
 no_crash_ok($node);
 $node->stop;
