@@ -93,9 +93,9 @@ claim_range(const Task *task)
 	if (claimed != 0)
 	{
 		range = range_get(claimed);
-		if (range && range->state == RANGE_OPEN)
+		if (range && range->state == RANGE_OPEN && range->migration_id == task->migration_id && range->step_no == task->step_no)
 			return range;
-		backfill_release();
+		backfill_release();		/* also when it is another migration's: a worker drives them in turn */
 	}
 	foreach(lc, task_ranges(task->migration_id, task->step_no))
 	{
@@ -184,8 +184,9 @@ static Candidates
 collect(Relation rel, int64 first, int64 end, int lane, int lanes, const Transform *tr)
 {
 	Candidates	c = {0};
+	int64		blocks = RelationGetNumberOfBlocks(rel);
 
-	end = Min(end, (int64) RelationGetNumberOfBlocks(rel));
+	end = Min(end, blocks);
 	for (int64 block = first; block < end; block++)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -390,7 +390,6 @@ static void
 apply_add_check(Table *t, const Operation *op)
 {
 	Rule	   *rule = palloc0(sizeof(Rule));
-	ExprTarget	target = {BOOLOID, -1, InvalidOid, "check", false};
 	ListCell   *lc;
 
 	foreach(lc, op->columns)
@@ -398,7 +397,7 @@ apply_add_check(Table *t, const Operation *op)
 	if (op->column && changes_data(op))
 		apply_change_data(t, op);
 	/* analysed now for its errors; its SQL is made when the physical columns are known */
-	(void) expr_analyze(op->expr, shape_values(t), t->name, t->new_name, &target);
+	(void) expr_analyze_check(op->expr, shape_values(t), t->name, t->new_name);
 	if (op->name && constraint_name_used(t, op->name))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -809,7 +808,6 @@ filled_rule(Table *t)
 static void
 finish_rules(Table *t)
 {
-	ExprTarget	target = {BOOLOID, -1, InvalidOid, "check", false};
 	int			n = 0;
 	ListCell   *lc;
 
@@ -823,7 +821,7 @@ finish_rules(Table *t)
 		if (r->column)
 			r->sql = psprintf("%s IS NOT NULL", quote_identifier(r->column->second ? r->column->hidden : r->column->old_name));
 		else
-			r->sql = expr_text(expr_analyze(r->raw, shape_final_bindings(t, r->shape), t->name, t->new_name, &target), t->physical);
+			r->sql = expr_text(expr_analyze_check(r->raw, shape_final_bindings(t, r->shape), t->name, t->new_name), t->physical);
 	}
 }
 

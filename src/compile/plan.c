@@ -95,6 +95,10 @@ plan_check_options(const char *options, bool live)
 
 	for (uint64 r = 0; r < rows->n; r++)
 		check_option(rows->v[r][0], rows->v[r][1], live);
+	rows = sql_queryp("SELECT h FROM jsonb_array_elements_text(CASE jsonb_typeof($1 -> 'hold') WHEN 'array' THEN $1 -> 'hold' ELSE '[]' END) h",
+					  P_jsonb(options));
+	for (uint64 r = 0; r < rows->n; r++)
+		(void) phase_from_name(rows->v[r][0]);
 }
 
 /* Append a step to the current group. */
@@ -180,8 +184,9 @@ inner_schema_name(const char *version_schema)
 static char *
 session_settings(void)
 {
-	return sql_text("SELECT array_agg(s || '=' || current_setting(s))::text FROM unnest(ARRAY['search_path', 'TimeZone', 'DateStyle',"
-					" 'IntervalStyle', 'lc_monetary', 'lc_numeric', 'lc_time']) s");
+	return sql_textp("SELECT array_agg(s || '=' || CASE s WHEN 'search_path' THEN $1 ELSE current_setting(s) END)::text FROM"
+					 " unnest(ARRAY['search_path', 'TimeZone', 'DateStyle', 'IntervalStyle', 'lc_monetary', 'lc_numeric', 'lc_time']) s",
+					 P_text(GetConfigOption("search_path", false, false)));
 }
 
 /* The table an operation names, loaded once. */
@@ -214,10 +219,27 @@ plan_table(MigPlan *plan, const Operation *op, bool subscribers_ready)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist in schema \"%s\"", op->table, plan->schema),
-				 errcontext("%s", op->path)));
+				 source_position(op->source, op->location)));
 	t = shape_load(relid, subscribers_ready);
 	plan->tables = lappend(plan->tables, t);
 	return t;
+}
+
+/* Raise if two tables get the same name. */
+static void
+check_new_names(const MigPlan *plan)
+{
+	for (int i = 0; i < list_length(plan->tables); i++)
+		for (int j = 0; j < i; j++)
+		{
+			Table	   *t = list_nth(plan->tables, i);
+
+			if (strcmp(t->new_name, ((Table *) list_nth(plan->tables, j))->new_name) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_TABLE),
+						 errmsg("relation \"%s\" already exists", t->new_name),
+						 errdetail("This migration renames another table to it.")));
+		}
 }
 
 /* ---- expand ---- */
@@ -524,6 +546,10 @@ plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 			s->note = psprintf("becomes index \"%s\"; being unique, it holds both versions once it is built", copy->name);
 		else
 			s->note = psprintf("becomes index \"%s\"", copy->name);
+		if (copy->constraint_sql == NULL)
+			continue;
+		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, copy->constraint_sql, NULL);
+		s->note = "deferrable again, as the original is; while the index is being built it is not";
 	}
 	foreach(lc, foreign_keys)
 	{
@@ -763,9 +789,13 @@ plan_compile(const char *name, const char *definition, const char *options)
 	foreach(lc, d->operations)
 	{
 		Operation  *op = lfirst(lc);
+		SourceContext context;
 
+		source_begin(&context, NULL, op->path);
 		shape_apply(plan_table(p, op, subscribers_ready), op);
+		source_end(&context);
 	}
+	check_new_names(p);
 	foreach(lc, p->tables)
 		shape_finish(lfirst(lc));
 	/* from here on nothing of the user's is looked up by name: with this path, what the server prints is qualified */

@@ -139,9 +139,10 @@ closed_body(StringInfo buf, const char *view, const char *columns, const char *m
 	const char *m = quote_literal_cstr(message);
 	const char *h = quote_literal_cstr(hint);
 
-	appendStringInfo(buf, "SELECT %s FROM mig.closed(%s, %s) AS c;\n", columns, m, h);
-	/* without it an INSERT would get the server's own text, which names no version to use */
-	appendStringInfo(buf, "CREATE OR REPLACE TRIGGER " CLOSED_TRIGGER " INSTEAD OF INSERT ON %s FOR EACH ROW EXECUTE FUNCTION mig.closed_write(%s, %s);\n",
+	/* without OFFSET a condition on a column would become NULL = … when planned, and answer "no rows" without a call */
+	appendStringInfo(buf, "SELECT %s FROM mig.closed(%s, %s) AS c OFFSET 0;\n", columns, m, h);
+	/* without it a write would get the server's own text, which names no version to use */
+	appendStringInfo(buf, "CREATE OR REPLACE TRIGGER " CLOSED_TRIGGER " INSTEAD OF INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION mig.closed_write(%s, %s);\n",
 					 view, m, h);
 }
 

@@ -119,6 +119,7 @@ crew_tend(const Migration *mig)
 	Step	   *step;
 	TimestampTz now = GetCurrentTimestamp();
 	int			wanted;
+	int			claimable;
 
 	if (mig->phase != PHASE_BACKFILLING)
 		return;
@@ -133,7 +134,8 @@ crew_tend(const Migration *mig)
 	step = step_next(mig->id);
 	if (step == NULL || step->kind != STEP_BACKFILL)
 		return;
-	wanted = Min(wanted, backfill_claimable(mig, step));
+	claimable = backfill_claimable(mig, step);
+	wanted = Min(wanted, claimable);
 	while (wanted-- > 0 && crew_add(crew))
 		;
 }
@@ -178,9 +180,12 @@ leader_round(Leader *leader)
 		{
 			Migration  *mig = lfirst(lc);
 
-			/* whoever resumes it wakes us */
-			if (!mig->paused)
-				result = Min(result, drive_slice(mig, true));
+			DriveResult r;
+
+			if (mig->paused)	/* whoever resumes it wakes us */
+				continue;
+			r = drive_slice(mig, true);
+			result = Min(result, r);
 		}
 	}
 	txn_end();
