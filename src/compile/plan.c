@@ -180,12 +180,17 @@ inner_schema_name(const char *version_schema)
 	return name;
 }
 
-/* The session's settings that expressions depend on, as a text[] literal like pg_proc.proconfig. */
+/*
+ * The session's settings that expressions depend on, as a text[] literal like pg_proc.proconfig. Clients run the expressions with the rights of the
+ * table's owner: in search_path pg_catalog comes first, as the texts suppose, and temporary objects, the client's own, come last.
+ */
 static char *
 session_settings(void)
 {
-	return sql_text("SELECT array_agg(s || '=' || current_setting(s))::text FROM unnest(ARRAY['search_path', 'TimeZone', 'DateStyle',"
-					" 'IntervalStyle', 'lc_monetary', 'lc_numeric', 'lc_time']) s");
+	return sql_text("SELECT (('search_path=pg_catalog, ' || coalesce((SELECT string_agg(quote_ident(n) || ', ', '' ORDER BY i)"
+					" FROM unnest(current_schemas(false)) WITH ORDINALITY x(n, i) WHERE n <> 'pg_catalog' AND n !~ '^pg_temp'), '') || 'pg_temp')"
+					" || array_agg(s || '=' || current_setting(s)))::text"
+					" FROM unnest(ARRAY['TimeZone', 'DateStyle', 'IntervalStyle', 'lc_monetary', 'lc_numeric', 'lc_time']) s");
 }
 
 /* The table an operation names, loaded once. */
