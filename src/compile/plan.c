@@ -318,8 +318,6 @@ add_columns_sql(const Table *t)
 			appendStringInfo(&buf, " DEFAULT %s%s", c->added_sql, c->not_null ? " NOT NULL" : "");
 		appendStringInfoChar(&buf, ',');
 		appendStringInfoString(&buf, column_options_sql(t, c));
-		if (c->fast_default && c->added_sql != c->default_sql)
-			appendStringInfo(&buf, " ALTER COLUMN %s SET DEFAULT %s,", c->hidden, c->default_sql ? c->default_sql : "NULL");
 	}
 	buf.data[--buf.len] = '\0';
 	return buf.data;

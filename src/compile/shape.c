@@ -364,6 +364,12 @@ column_is_pair(const Column *c)
 }
 
 bool
+column_brings_default(const Column *c)
+{
+	return c->fast_default && c->added_sql == c->default_sql;
+}
+
+bool
 shape_has_pairs(const Table *t)
 {
 	ListCell   *lc;
