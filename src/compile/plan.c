@@ -14,6 +14,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
@@ -181,16 +182,35 @@ inner_schema_name(const char *version_schema)
 }
 
 /*
- * The session's settings that expressions depend on, as a text[] literal like pg_proc.proconfig. Clients run the expressions with the rights of the
- * table's owner: in search_path pg_catalog comes first, as the texts suppose, and temporary objects, the client's own, come last.
+ * The session's search_path, for expressions, which clients run with the rights of the table's owner: pg_catalog comes first, as the texts suppose, and
+ * temporary objects, the client's own, come last.
  */
+static char *
+safe_search_path(void)
+{
+	StringInfoData path;
+	ListCell   *lc;
+
+	initStringInfo(&path);
+	appendStringInfoString(&path, "pg_catalog, ");
+	foreach(lc, fetch_search_path(false))
+	{
+		Oid			schema = lfirst_oid(lc);
+
+		if (schema != PG_CATALOG_NAMESPACE && !isAnyTempNamespace(schema))
+			appendStringInfo(&path, "%s, ", quote_identifier(get_namespace_name(schema)));
+	}
+	appendStringInfoString(&path, "pg_temp");
+	return path.data;
+}
+
+/* The session's settings that expressions depend on, as a text[] literal like pg_proc.proconfig. */
 static char *
 session_settings(void)
 {
-	return sql_text("SELECT (('search_path=pg_catalog, ' || coalesce((SELECT string_agg(quote_ident(n) || ', ', '' ORDER BY i)"
-					" FROM unnest(current_schemas(false)) WITH ORDINALITY x(n, i) WHERE n <> 'pg_catalog' AND n !~ '^pg_temp'), '') || 'pg_temp')"
-					" || array_agg(s || '=' || current_setting(s)))::text"
-					" FROM unnest(ARRAY['TimeZone', 'DateStyle', 'IntervalStyle', 'lc_monetary', 'lc_numeric', 'lc_time']) s");
+	return sql_textp("SELECT array_agg(s || '=' || CASE s WHEN 'search_path' THEN $1 ELSE current_setting(s) END)::text FROM"
+					 " unnest(ARRAY['search_path', 'TimeZone', 'DateStyle', 'IntervalStyle', 'lc_monetary', 'lc_numeric', 'lc_time']) s",
+					 P_text(safe_search_path()));
 }
 
 /* The table an operation names, loaded once. */
@@ -548,6 +568,10 @@ plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 			s->note = psprintf("becomes index \"%s\"; being unique, it holds both versions once it is built", copy->name);
 		else
 			s->note = psprintf("becomes index \"%s\"", copy->name);
+		if (copy->constraint_sql == NULL)
+			continue;
+		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, copy->constraint_sql, NULL);
+		s->note = "deferrable again, as the original is; while the index is being built it is not";
 	}
 	foreach(lc, foreign_keys)
 	{

@@ -168,6 +168,26 @@ lock_members(LOCKMODE lock, double ms)
 	return psprintf(", \"lock\": \"%s\", \"%s\": %.1f", step_lock_name(lock), lock > ShareUpdateExclusiveLock ? "locked_ms" : "ms", ms);
 }
 
+/*
+ * May the version be opened? A transaction with a snapshot from before the fill would see the new columns empty, as views are looked up at
+ * once, whatever the snapshot. So this waits, without a lock, until there is none, as CREATE INDEX CONCURRENTLY does.
+ */
+static bool
+snapshots_are_new(Unit *u)
+{
+	bool		filled = false;
+	char	   *old;
+	ListCell   *lc;
+
+	foreach(lc, steps_of(u->mig->id))
+		filled = filled || ((Step *) lfirst(lc))->kind == STEP_BACKFILL;
+	if (!filled)
+		return true;
+	old = migration_old_snapshot(u->mig->id);
+	migration_set_waiting(u->mig->id, old ? psprintf("a transaction from before the rows were filled: %s", old) : NULL);
+	return old == NULL;
+}
+
 /* Run a group of SQL steps. */
 static void
 run_group(Unit *u)
@@ -207,7 +227,10 @@ run_unit(void *arg)
 			run_check(u);
 			break;
 		case STEP_SQL:
-			run_group(u);
+			if (u->step->phase == STEP_OPEN && !snapshots_are_new(u))
+				u->result = DRIVE_WAIT;
+			else
+				run_group(u);
 			break;
 		case STEP_CONCURRENTLY:
 			if (utility_run(u->mig, u->step) == UTILITY_WAIT)
@@ -238,8 +261,7 @@ take_fence_down(Unit *u)
 static bool
 is_retryable(const ErrorData *e)
 {
-	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
-		e->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+	return lock_is_missed(e->sqlerrcode) || e->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 }
 
 /* An error's message and detail, as JSON text members. */

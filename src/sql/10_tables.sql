@@ -16,6 +16,7 @@ CREATE TABLE mig.migration (
     settings text[] NOT NULL DEFAULT '{}',
     was_ready boolean NOT NULL DEFAULT false,
     divergent bigint,
+    filled_xid xid8,
     system_identifier bigint NOT NULL,
     database_name text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -1,5 +1,14 @@
 -- What people look at. Phases and progress are for everybody; keys and texts that may show data only for those who can read the table.
 -- The views are made for psql at 100 columns: what does not fit is in mig_status() (use \gx) and in the tables.
+-- Texts that may hold values of rows or other sessions' queries: for the owner's role and monitoring roles.
+CREATE FUNCTION mig.may_see(owner_name text) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT pg_has_role('pg_monitor', 'USAGE')
+        OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = may_see.owner_name AND pg_has_role(r.oid, 'USAGE'));
+END;
+COMMENT ON FUNCTION mig.may_see(text) IS 'may the current user see texts of that role''s migrations that can hold data?';
+
 CREATE VIEW mig.state AS
     SELECT m.id, m.name, m.schema_name AS schema, m.version_schema, m.phase, m.paused,
            CASE WHEN m.phase IN ('validating', 'ready', 'completing', 'completed') THEN 100.0
@@ -9,7 +18,9 @@ CREATE VIEW mig.state AS
            t.rows_per_second,
            CASE WHEN m.phase = 'backfilling' AND NOT m.paused AND t.rows_per_second > 0
                 THEN make_interval(secs => round(greatest(t.rows_total - t.rows_done, 0) / t.rows_per_second)) END AS eta,
-           m.reason AS waiting_for, m.divergent, m.error, m.started_at,
+           CASE WHEN mig.may_see(m.owner_name) THEN m.reason WHEN m.reason IS NOT NULL THEN '(shown to its owner)' END AS waiting_for,
+           m.divergent,
+           CASE WHEN mig.may_see(m.owner_name) THEN m.error WHEN m.error IS NOT NULL THEN '(shown to its owner)' END AS error, m.started_at,
            greatest(m.updated_at, t.updated_at) AS updated_at
       FROM mig.migration m
       LEFT JOIN LATERAL (
@@ -42,8 +53,8 @@ COMMENT ON VIEW mig.progress IS 'one row per table and task (backfill, validate)
 
 CREATE VIEW mig.steps AS
     SELECT m.name, s.no AS step, s.phase, s.relation, s.lock_mode, s.done_at::timestamptz(0) AS done_at, s.rewrites,
-           CASE WHEN pg_has_role(m.owner_name, 'USAGE') THEN s.sql END AS sql,
-           CASE WHEN pg_has_role(m.owner_name, 'USAGE') THEN s.undo END AS undo, s.note
+           CASE WHEN mig.may_see(m.owner_name) THEN s.sql END AS sql,
+           CASE WHEN mig.may_see(m.owner_name) THEN s.undo END AS undo, s.note
       FROM mig.step s JOIN mig.migration m ON m.id = s.migration_id
      WHERE m.database_name = current_database()
        AND m.system_identifier = (SELECT system_identifier FROM pg_control_system())
@@ -51,7 +62,8 @@ CREATE VIEW mig.steps AS
 COMMENT ON VIEW mig.steps IS 'the stored plans: what each migration does, in order';
 
 CREATE VIEW mig.events AS
-    SELECT e.id, e.at::timestamptz(3) AS at, m.name, e.kind, e.detail, e.role_name, e.application_name, e.client_addr, e.pid
+    SELECT e.id, e.at::timestamptz(3) AS at, m.name, e.kind,
+           CASE WHEN mig.may_see(m.owner_name) THEN e.detail END AS detail, e.role_name, e.application_name, e.client_addr, e.pid
       FROM mig.event e JOIN mig.migration m ON m.id = e.migration_id
      WHERE m.database_name = current_database()
        AND m.system_identifier = (SELECT system_identifier FROM pg_control_system())

@@ -100,21 +100,6 @@ step_phase_name(StepPhase phase)
 	return step_phase_names[phase];
 }
 
-/* Run a query as the superuser; its rows are in the caller's context. */
-static SqlRows *
-admin_query(const char *sql, int n, const SqlParam *params)
-{
-	Identity	saved;
-	SqlRows    *rows;
-
-	admin_begin(&saved);
-	rows = sql_query_params(sql, n, params);
-	identity_end(&saved);
-	return rows;
-}
-
-#define admin_queryp(sql, ...) admin_query(sql, SQL_PARAMS(__VA_ARGS__))
-
 static bool
 is_true(const char *s)
 {
@@ -162,8 +147,7 @@ migration_by_name(const char *name)
 List *
 migrations_active(void)
 {
-	SqlRows    *rows = admin_query(MIGRATION_COLUMNS
-								   "WHERE phase NOT IN ('completed', 'rolled_back') AND" HERE "ORDER BY id", 0, NULL);
+	SqlRows    *rows = admin_query(MIGRATION_COLUMNS "WHERE phase NOT IN ('completed', 'rolled_back') AND" HERE "ORDER BY id");
 	List	   *list = NIL;
 
 	for (uint64 i = 0; i < rows->n; i++)
@@ -230,19 +214,6 @@ migration_insert(const Migration *m, List *steps)
 	return id;
 }
 
-/* Run a statement as the superuser. */
-static void
-admin_exec(const char *sql, int n, const SqlParam *params)
-{
-	Identity	saved;
-
-	admin_begin(&saved);
-	(void) sql_exec_params(sql, n, params);
-	identity_end(&saved);
-}
-
-#define admin_execp(sql, ...) admin_exec(sql, SQL_PARAMS(__VA_ARGS__))
-
 void
 migration_forget_former(const char *version_schema)
 {
@@ -272,6 +243,16 @@ migration_set_waiting(int64 id, const char *reason)
 	admin_execp("UPDATE mig.migration SET reason = $2, updated_at = clock_timestamp()"
 				" WHERE id = $1 AND reason IS DISTINCT FROM $2 AND NOT paused",
 				P_int8(id), P_text(reason));
+}
+
+char *
+migration_old_snapshot(int64 id)
+{
+	admin_execp("UPDATE mig.migration SET filled_xid = pg_current_xact_id() WHERE id = $1 AND filled_xid IS NULL", P_int8(id));
+	return admin_queryp("SELECT (SELECT format('pid %s (%s): %s', a.pid, coalesce(a.state, a.backend_type), left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120))"
+						"  FROM pg_stat_activity a WHERE a.datname = m.database_name AND a.pid <> pg_backend_pid()"
+						"  AND a.backend_type <> 'autovacuum worker' AND age(a.backend_xmin) > age(m.filled_xid::xid) ORDER BY age(a.backend_xmin) DESC LIMIT 1)"
+						" FROM mig.migration m WHERE m.id = $1", P_int8(id))->v[0][0];
 }
 
 void
