@@ -69,6 +69,8 @@ kind_refusal(Oid relid)
 					 " WHEN c.relispartition THEN format('It is a partition of %s.', (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = c.oid))"
 					 " WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'It takes part in inheritance.'"
 					 " WHEN (SELECT amname FROM pg_am WHERE oid = c.relam) <> 'heap' THEN 'Its table access method is not heap.'"
+					 " WHEN c.relrowsecurity AND c.relforcerowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE oid = c.relowner)"
+					 "  THEN 'Its row-level security is forced on its owner, as whom every row is converted: NO FORCE it, or give the owner BYPASSRLS.'"
 					 " WHEN c.reloftype <> 0 THEN 'It is a typed table.'"
 					 " ELSE (SELECT format('It belongs to the extension \"%s\".', e.extname) FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid"
 					 "  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') END"
