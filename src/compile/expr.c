@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
+#include "base/sql.h"
 #include "compile/expr.h"
 #include "store/transform.h"
 
@@ -248,6 +249,7 @@ expr_text(Node *expr, List *columns)
 	char	   *text;
 
 	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sql_portable_texts();
 	text = pg_get_querydef(wrap_in_query(expr, columns), false);
 	AtEOXact_GUC(false, level);
 	while (*text == ' ')

@@ -204,12 +204,13 @@ safe_search_path(void)
 	return path.data;
 }
 
-/* The session's settings that expressions depend on, as a text[] literal like pg_proc.proconfig. */
+/* The session's settings that expressions and their texts depend on, as a text[] literal like pg_proc.proconfig; called by plan_compile(). */
 static char *
 session_settings(void)
 {
 	return sql_textp("SELECT array_agg(s || '=' || CASE s WHEN 'search_path' THEN $1 ELSE current_setting(s) END)::text FROM"
-					 " unnest(ARRAY['search_path', 'TimeZone', 'DateStyle', 'IntervalStyle', 'lc_monetary', 'lc_numeric', 'lc_time']) s",
+					 " unnest(ARRAY['search_path', 'standard_conforming_strings', 'TimeZone', 'DateStyle', 'IntervalStyle', 'lc_monetary', 'lc_numeric',"
+					 " 'lc_time']) s",
 					 P_text(safe_search_path()));
 }
 
@@ -801,6 +802,9 @@ plan_compile(const char *name, const char *definition, const char *options)
 	ListCell   *lc;
 	int			level;
 
+	/* the user's texts are read; ours and the server's have no backslash escapes */
+	level = NewGUCNestLevel();
+	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	p->options = d->options ? sql_textp("SELECT ($1 || $2)::text", P_jsonb(d->options), P_jsonb(options ? options : "{}"))
 		: pstrdup(options ? options : "{}");
 	plan_check_options(p->options, false);
@@ -821,8 +825,8 @@ plan_compile(const char *name, const char *definition, const char *options)
 	foreach(lc, p->tables)
 		shape_finish(lfirst(lc));
 	/* from here on nothing of the user's is looked up by name: with this path, what the server prints is qualified */
-	level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sql_portable_texts();
 	plan_steps(p);
 	AtEOXact_GUC(false, level);
 	return p;

@@ -214,6 +214,7 @@ shape_load(Oid relid, bool subscribers_ready)
 	/* names in default and constraint texts come out qualified */
 	level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sql_portable_texts();
 	check_table(t, subscribers_ready);
 	load_columns(t);
 	load_constraints(t);
