@@ -69,6 +69,8 @@ kind_refusal(Oid relid)
 					 " WHEN c.relispartition THEN format('It is a partition of %s.', (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = c.oid))"
 					 " WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'It takes part in inheritance.'"
 					 " WHEN (SELECT amname FROM pg_am WHERE oid = c.relam) <> 'heap' THEN 'Its table access method is not heap.'"
+					 " WHEN c.relrowsecurity AND c.relforcerowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE oid = c.relowner)"
+					 "  THEN 'Its row-level security is forced on its owner, as whom every row is converted: NO FORCE it, or give the owner BYPASSRLS.'"
 					 " WHEN c.reloftype <> 0 THEN 'It is a typed table.'"
 					 " ELSE (SELECT format('It belongs to the extension \"%s\".', e.extname) FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid"
 					 "  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') END"
@@ -245,6 +247,7 @@ shape_load(Oid relid, bool subscribers_ready)
 	/* names in default and constraint texts come out qualified */
 	level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sql_portable_texts();
 	check_table(t, subscribers_ready);
 	load_columns(t);
 	resolve_generated(t);
@@ -395,6 +398,12 @@ column_is_pair(const Column *c)
 	if (c->dropped)
 		return c->att != 0 && c->back != NULL;
 	return c->second && (c->att != 0 || c->fill);
+}
+
+bool
+column_brings_default(const Column *c)
+{
+	return c->fast_default && c->added_sql == c->default_sql;
 }
 
 bool

@@ -303,9 +303,9 @@ defaults_sql(StringInfo buf, const char *view, const Table *t, bool set)
 		Column	   *c = lfirst(lc);
 		const char *sql;
 
-		if (c->dropped || c->fast_default || !(c->default_changed || (c->second && c->default_sql)))
+		if (c->dropped || column_brings_default(c) || !(c->default_changed || (c->second && c->default_sql)))
 			continue;
-		if (set && c->default_sql == NULL && c->second)
+		if (set && c->default_sql == NULL && c->second && !c->fast_default)
 			continue;
 		/* a NULL constant would not be stored, and the table's default would count */
 		sql = c->default_sql ? c->default_sql : psprintf("NULLIF(NULL::%s, NULL)", type_sql(c->type, c->typmod));
