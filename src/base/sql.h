@@ -57,6 +57,7 @@ extern char *sql_text_params(const char *sql, int nparams, const SqlParam *param
 extern void admin_exec_params(const char *sql, int nparams, const SqlParam *params);
 extern SqlRows *admin_query_params(const char *sql, int nparams, const SqlParam *params);
 
+#define admin_exec(sql)			admin_exec_params(sql, 0, NULL)
 #define admin_execp(sql, ...)	admin_exec_params(sql, SQL_PARAMS(__VA_ARGS__))
 #define admin_query(sql)		admin_query_params(sql, 0, NULL)
 #define admin_queryp(sql, ...)	admin_query_params(sql, SQL_PARAMS(__VA_ARGS__))

@@ -367,7 +367,10 @@ trigger_arguments(const MigPlan *plan, const Table *t, const char *which)
 	return buf.data;
 }
 
-/* CREATE TRIGGER of one of the two sync triggers, always enabled: also for replication and the backfill. */
+/*
+ * CREATE TRIGGER of one of the two sync triggers, always enabled: also for replication and the backfill. The superuser makes it, since nobody else may
+ * execute mig.sync().
+ */
 static void
 add_trigger(Builder *b, const Table *t, const char *trigger, const char *which)
 {
@@ -376,7 +379,7 @@ add_trigger(Builder *b, const Table *t, const char *trigger, const char *which)
 	add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock,
 			 psprintf("CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION mig.sync(%s);\n"
 					  "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", trigger, table, trigger_arguments(b->plan, t, which), table, trigger),
-			 psprintf("DROP TRIGGER IF EXISTS %s ON %s", trigger, table));
+			 psprintf("DROP TRIGGER IF EXISTS %s ON %s", trigger, table))->superuser = true;
 }
 
 /* Does the table have BEFORE ROW triggers of its own? */

@@ -153,7 +153,11 @@ run_step(const Attempt *a, const Step *s)
 {
 	const char *sql = a->undo ? s->undo : s->sql;
 
-	if (sql && sql[0])
+	if (sql == NULL || sql[0] == '\0')
+		;
+	else if (s->superuser && !a->undo)
+		admin_exec(sql);
+	else
 		(void) sql_exec(sql);
 	step_done(a->mig->id, s->no, !a->undo);
 }

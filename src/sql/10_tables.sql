@@ -41,6 +41,7 @@ CREATE TABLE mig.step (
     sql text NOT NULL,
     undo text,
     keep boolean NOT NULL DEFAULT false,
+    superuser boolean NOT NULL DEFAULT false,
     note text,
     done_at timestamptz,
     PRIMARY KEY (migration_id, no)

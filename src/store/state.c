@@ -51,7 +51,7 @@ static const char *const step_kind_names[] = {
 #define HERE \
 	" system_identifier = (SELECT system_identifier FROM pg_control_system()) AND database_name = current_database() "
 #define STEP_COLUMNS \
-	"SELECT no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, done_at IS NOT NULL, keep FROM mig.step "
+	"SELECT no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, done_at IS NOT NULL, keep, superuser FROM mig.step "
 
 /* Index of a name in a table of names, -1 if it is not there. */
 static int
@@ -186,11 +186,12 @@ step_kind_name(StepKind kind)
 static void
 step_insert(int64 id, const Step *s)
 {
-	sql_execp("INSERT INTO mig.step (migration_id, no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, keep)"
-			  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+	sql_execp("INSERT INTO mig.step (migration_id, no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, keep, superuser)"
+			  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 			  P_int8(id), P_int4(s->no), P_text(step_phase_names[s->phase]), P_text(step_kind_names[s->kind]),
 			  P_int4(s->group), P_text(s->relation), P_oid(s->relid), P_text(lock_names[s->lock]),
-			  P_bool(s->rewrites), P_text(s->sql), P_text(s->undo), P_text(s->note), P_bool(s->keep));
+			  P_bool(s->rewrites), P_text(s->sql), P_text(s->undo), P_text(s->note), P_bool(s->keep),
+			  P_bool(s->superuser));
 }
 
 int64
@@ -294,6 +295,7 @@ make_step(char **v)
 	s->note = v[10];
 	s->done = is_true(v[11]);
 	s->keep = is_true(v[12]);
+	s->superuser = is_true(v[13]);
 	return s;
 }
 
