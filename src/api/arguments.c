@@ -64,6 +64,7 @@ only_active_migration(void)
 {
 	List	   *path = fetch_search_path(false);
 	char	   *schema = path ? get_namespace_name(linitial_oid(path)) : NULL;
+	char	   *base = schema ? sql_textp("SELECT base_schema FROM mig.version_schema WHERE schema_name = $1 LIMIT 1", P_text(schema)) : NULL;
 	Migration  *found = NULL;
 	ListCell   *lc;
 
@@ -71,7 +72,7 @@ only_active_migration(void)
 	{
 		Migration  *mig = lfirst(lc);
 
-		if (strcmp(mig->schema, schema) != 0 && strcmp(mig->version_schema, schema) != 0)
+		if (strcmp(mig->schema, base ? base : schema) != 0)
 			continue;
 		if (found)
 			ereport(ERROR,
