@@ -262,6 +262,10 @@ admin_query_params(const char *sql, int nparams, const SqlParam *params)
 void
 owner_begin(Identity *saved, Oid role, bool restricted)
 {
+	if (!OidIsValid(role))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the role that started the migration does not exist any more")));
 	identity_save(saved);
 	SetUserIdAndSecContext(role, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   (restricted ? SECURITY_RESTRICTED_OPERATION : 0));

@@ -220,7 +220,12 @@ plan_table(MigPlan *plan, const Operation *op, bool subscribers_ready)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist in schema \"%s\"", op->table, plan->schema),
 				 source_position(op->source, op->location)));
-	t = shape_load(relid, subscribers_ready);
+	t = shape_load(relid, plan->lock, subscribers_ready);
+	if (t == NULL || strcmp(t->name, op->table) != 0 || strcmp(t->schema, plan->schema) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("relation \"%s\" was dropped or renamed by another session", op->table),
+				 source_position(op->source, op->location)));
 	plan->tables = lappend(plan->tables, t);
 	return t;
 }
@@ -765,15 +770,34 @@ plan_names(MigPlan *p, const char *name, const Definition *d)
 	if (option_text(p->options, "baseline") && strcmp(option_text(p->options, "baseline"), "true") == 0)
 		p->baseline = check_length(psprintf("%s_base", p->schema));
 	if (OidIsValid(get_namespace_oid(p->version_schema, true)) &&
-		!sql_textp("SELECT 1 FROM mig.version_schema WHERE schema_name = $1 AND phase = 'rolled_back'", P_text(p->version_schema)))
+		!sql_textp("SELECT 1 FROM mig.version_schema WHERE schema_name = $1 AND phase IN ('planned', 'rolled_back')", P_text(p->version_schema)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_SCHEMA),
 				 errmsg("schema \"%s\" already exists", p->version_schema),
 				 errhint("Give the migration another name, or options {\"version_schema\": \"…\"}.")));
 }
 
+bool
+plan_equals(const MigPlan *p, List *steps)
+{
+	ListCell   *a;
+	ListCell   *b;
+
+	if (list_length(p->steps) != list_length(steps))
+		return false;
+	forboth(a, p->steps, b, steps)
+	{
+		const Step *x = lfirst(a);
+		const Step *y = lfirst(b);
+
+		if (strcmp(x->sql, y->sql) != 0 || strcmp(x->undo ? x->undo : "", y->undo ? y->undo : "") != 0)
+			return false;
+	}
+	return true;
+}
+
 MigPlan *
-plan_compile(const char *name, const char *definition, const char *options)
+plan_compile(const char *name, const char *definition, const char *options, LOCKMODE lock)
 {
 	MigPlan	   *p = palloc0(sizeof(MigPlan));
 	Definition *d = definition_read(definition, options);
@@ -782,6 +806,7 @@ plan_compile(const char *name, const char *definition, const char *options)
 	ListCell   *lc;
 	int			level;
 
+	p->lock = lock;
 	p->options = d->options ? sql_textp("SELECT ($1 || $2)::text", P_jsonb(d->options), P_jsonb(options ? options : "{}"))
 		: pstrdup(options ? options : "{}");
 	plan_check_options(p->options, false);

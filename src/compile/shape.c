@@ -19,6 +19,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "base/lock.h"
 #include "base/sql.h"
 #include "compile/shape.h"
 
@@ -194,20 +195,34 @@ load_constraints(Table *t)
 	}
 }
 
+/* Raise unless the current user owns the table: before its lock is asked for, and again under it. */
+static void
+check_owner(Oid relid)
+{
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)) && !mig_relation_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+}
+
 Table *
-shape_load(Oid relid, bool subscribers_ready)
+shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 {
 	Table	   *t = palloc0(sizeof(Table));
-	Relation	rel = table_open(relid, AccessShareLock);
+	LockWant	want = {relid, lock};
+	Relation	rel;
 	int			level;
+
+	check_owner(relid);
+	(void) lock_relations(list_make1(&want), lock_attempts());
+	rel = try_table_open(relid, NoLock);
+	if (rel == NULL)
+		return NULL;
+	check_owner(relid);
 
 	t->relid = relid;
 	t->name = t->new_name = pstrdup(RelationGetRelationName(rel));
 	t->schema = get_namespace_name(RelationGetNamespace(rel));
 	t->owner = rel->rd_rel->relowner;
 	table_close(rel, NoLock);
-	if (!mig_relation_ownercheck(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, t->name);
 
 	/* names in default and constraint texts come out qualified */
 	level = NewGUCNestLevel();

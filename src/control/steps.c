@@ -30,12 +30,6 @@ typedef struct Attempt
 	double		held_ms;
 } Attempt;
 
-int
-steps_attempts(void)
-{
-	return IsTransactionBlock() ? 1 : mig_lock_retries;
-}
-
 /* Does running (or undoing) a group replace version views of its tables? */
 static bool
 touches_views(const Attempt *a)
