@@ -27,7 +27,6 @@ extern SqlParam P_int8(int64 v);
 extern SqlParam P_int4(int32 v);
 extern SqlParam P_bool(bool v);
 extern SqlParam P_oid(Oid v);
-extern SqlParam P_time(int64 timestamptz);
 extern SqlParam P_tids(const ItemPointerData *tids, int n);	/* tid[] */
 
 /* A result: v[row][column], each a C string or NULL for an SQL NULL */

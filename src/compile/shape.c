@@ -170,7 +170,7 @@ static void
 load_constraints(Table *t)
 {
 	SqlRows    *rows = sql_queryp("SELECT c.oid, c.conname, c.contype, c.conkey, c.conindid, pg_get_constraintdef(c.oid),"
-								  " pg_get_expr(c.conbin, c.conrelid), c.convalidated, c.connoinherit, c.condeferrable, c.condeferred,"
+								  " pg_get_expr(c.conbin, c.conrelid), c.convalidated, c.connoinherit,"
 								  " obj_description(c.oid, 'pg_constraint')"
 								  " FROM pg_constraint c WHERE c.conrelid = $1 AND c.contype <> 't' ORDER BY c.conname", P_oid(t->relid));
 
@@ -188,9 +188,7 @@ load_constraints(Table *t)
 		c->check = v[6];
 		c->validated = v[7][0] == 't';
 		c->no_inherit = v[8][0] == 't';
-		c->deferrable = v[9][0] == 't';
-		c->deferred = v[10][0] == 't';
-		c->comment = v[11];
+		c->comment = v[9];
 		t->constraints = lappend(t->constraints, c);
 	}
 }

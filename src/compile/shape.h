@@ -99,8 +99,6 @@ typedef struct Constr
 	char	   *check;			/* expression of a CHECK */
 	bool		validated;
 	bool		no_inherit;
-	bool		deferrable;
-	bool		deferred;
 	char	   *comment;
 	char	   *new_name;		/* NULL unless renamed */
 	bool		dropped;		/* by an operation */
@@ -122,7 +120,6 @@ typedef struct Table
 	List	   *physical;		/* char *: physical column names by attribute number, "" for dropped ones */
 	bool		comment_changed;
 	char	   *comment;
-	List	   *notes;
 } Table;
 
 /*

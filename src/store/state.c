@@ -176,12 +176,6 @@ step_lock_name(LOCKMODE mode)
 	return lock_names[mode];
 }
 
-const char *
-step_kind_name(StepKind kind)
-{
-	return step_kind_names[kind];
-}
-
 /* Store one step of a new migration. */
 static void
 step_insert(int64 id, const Step *s)
