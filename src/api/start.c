@@ -65,7 +65,7 @@ mig_plan(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	unpack_arguments(fcinfo, &name, &definition, &options);
-	plan = plan_compile(name, definition, options);
+	plan = plan_compile(name, definition, options, AccessShareLock);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, plan->steps)
 		put_step((ReturnSetInfo *) fcinfo->resultinfo, lfirst(lc));
@@ -141,7 +141,7 @@ start_plan(MigPlan *plan, const char *definition)
 	if (!lifecycle_held(&mig, PHASE_EXPANDING))
 	{
 		lifecycle_enter(&mig, PHASE_EXPANDING, NULL);
-		ms = steps_run(&mig, steps_of_group(mig.id, 1), steps_attempts());
+		ms = steps_run(&mig, steps_of_group(mig.id, 1), lock_attempts());
 		event_write(mig.id, "expanded", psprintf("{\"locked_ms\": %.1f}", ms));
 	}
 	shmem_wake_at_commit();
@@ -171,7 +171,7 @@ mig_start(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(cstring_to_text(former->version_schema));
 	if (mig_database_aclcheck(MyDatabaseId, GetUserId(), ACL_CREATE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_DATABASE, get_database_name(MyDatabaseId));
-	plan = plan_compile(name, definition, options);
+	plan = plan_compile(name, definition, options, ShareUpdateExclusiveLock);
 	check_no_other(plan);
 	start_plan(plan, definition);
 	PG_RETURN_TEXT_P(cstring_to_text(plan->version_schema));

@@ -17,7 +17,6 @@
 #include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/timestamp.h"
 
 #include "base/sql.h"
 
@@ -79,12 +78,6 @@ P_tids(const ItemPointerData *tids, int n)
 	for (int i = 0; i < n; i++)
 		values[i] = PointerGetDatum(&tids[i]);
 	return make_param(TIDARRAYOID, PointerGetDatum(construct_array(values, n, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT)), false);
-}
-
-SqlParam
-P_time(int64 timestamptz)
-{
-	return make_param(TIMESTAMPTZOID, TimestampTzGetDatum(timestamptz), false);
 }
 
 /* Statements with parameters are few and constant texts: their plans are kept, by text. */
@@ -273,6 +266,10 @@ admin_query_params(const char *sql, int nparams, const SqlParam *params)
 void
 owner_begin(Identity *saved, Oid role, bool restricted)
 {
+	if (!OidIsValid(role))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the role that started the migration does not exist any more")));
 	identity_save(saved);
 	SetUserIdAndSecContext(role, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
