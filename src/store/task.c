@@ -49,7 +49,7 @@ task_get(int64 migration_id, int step_no)
 void
 task_create(const Task *task, int64 range_pages, int first_lane)
 {
-	/* not left to the foreign key: workers run with session_replication_role = replica, where it does not cascade */
+	/* not left to the foreign key: a session with session_replication_role = replica would not cascade */
 	admin_execp("DELETE FROM mig.range WHERE migration_id = $1 AND step_no = $2", P_int8(task->migration_id), P_int4(task->step_no));
 	admin_execp("DELETE FROM mig.task WHERE migration_id = $1 AND step_no = $2", P_int8(task->migration_id), P_int4(task->step_no));
 	/* two workers may get here at once: the second waits for the first's commit and finds it done */
