@@ -6,20 +6,29 @@
  * dead to everybody the next lane's visit prunes the page and finds room on it: HOT updates, no index writes, no growth. The loop goes over a whole
  * range lane by lane, so that two visits of a page lie further apart than transactions are long (measured: docs/architecture.md).
  *
- * State of a range: lane 0 … k-1, then lane k: the last pass, which takes every row that still lacks a value (it was locked, or one of its pairs fails).
- * Rows locked by others are never waited for: the range is put off and the last pass taken up again at the same block. Everything is committed with the
- * rows, so a crash repeats at most a batch, and repeating is free: filled rows are skipped.
+ * Stages of a range, in its column `lane` (k lanes):
+ *	 0 … k-1	that lane's rows. Which these are is read from the pages themselves, which prunes them on the way; so a visit costs nothing for the
+ *				rows of other lanes. Only the heap's pages can be read so: a table with another access method has k = 0.
+ *	 k, k+2, …	a last pass over every row that still lacks a value (it was locked, it moved to a place that an earlier lane had passed, its up fails)
+ *	 k+1, …		the same, when the pass has left rows out because others have them locked: at its end the range is put off, and goes on
+ *				with the next even stage.
+ * Rows locked by others are never waited for. Everything is committed with the rows, so a crash repeats at most a batch, and repeating is free: filled
+ * rows are skipped.
  *
  * A range is worked on by the session that holds its advisory lock, for as long as it lives; `claimed` says which that is here.
  */
 #include "base/compat.h"
 
+#include "access/heapam.h"
 #include "access/table.h"
-#include "executor/spi.h"
+#include "access/tableam.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "optimizer/plancat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -32,8 +41,9 @@
 #include "store/transform.h"
 #include "sync/trigger.h"
 
-#define RETRY_LOCKED_MS 200		/* until a range with locked rows is looked at again */
-#define LAST_PASS_BATCHES 8		/* the last pass reads much and writes little: longer batches */
+#define RETRY_MS 100			/* until a range with locked rows is looked at again; doubled each time */
+#define MAX_RETRY_MS 5000
+#define LOOK_BATCHES 4			/* looking for rows without a value takes longer batches than filling them */
 
 static int64 claimed = 0;		/* id of the range this session has locked; 0: none */
 
@@ -58,9 +68,22 @@ describe_task(const Migration *mig, const Step *step, Relation rel)
 	task.relfilenode = rel->rd_rel->relfilenode;
 	task.blocks = RelationGetNumberOfBlocks(rel);
 	task.rows_total = (int64) tuples;
-	/* wide rows: more lanes than rows on a page would be empty passes */
-	task.lanes = task.blocks > 0 ? (int) Min(Max(tuples / task.blocks, 1.0), (double) mig_lanes) : 1;
+	if (rel->rd_tableam == GetHeapamTableAmRoutine())
+		/* wide rows: more lanes than rows on a page would be empty passes */
+		task.lanes = task.blocks > 0 ? (int) Min(Max(tuples / task.blocks, 1.0), (double) mig_lanes) : 1;
 	return task;
+}
+
+/* Pages of a range: at most the setting, and as many ranges as keep all workers busy to the end. */
+static int64
+pages_per_range(const Task *task)
+{
+	int64		ranges = Max((task->blocks + mig_range_pages - 1) / mig_range_pages, 1);
+	int			workers = Max(mig_max_workers, 1);
+
+	if (ranges > 1)
+		ranges = (ranges + workers - 1) / workers * workers;
+	return Max((task->blocks + ranges - 1) / ranges, 1);
 }
 
 /* The task of this step; made, or made anew when the table was rewritten and block numbers mean something else. */
@@ -74,7 +97,7 @@ current_task(const Migration *mig, const Step *step, Relation rel)
 		Task		made = describe_task(mig, step, rel);
 
 		backfill_release();
-		task_create(&made, mig_range_pages, 0);
+		task_create(&made, pages_per_range(&made), 0);
 		task = task_get(mig->id, step->no);
 	}
 	return task;
@@ -113,65 +136,129 @@ claim_range(const Task *task)
 }
 
 /*
- * Touch rows in a block range; the sync trigger fills them. Runs as the table's owner: index expressions are the owner's, too. User triggers do not
- * fire (replica), row-level security must not hide rows, and a lost commit only means that a batch is done again.
+ * Become the table's owner, restricted: expression indexes, CHECK constraints and generated columns run the owner's code. They run under the settings of
+ * the migration's start, as a client's update would. User triggers do not fire (replica), row-level security hides no rows, not even where it is forced,
+ * and a lost commit only means that a batch is done again.
  */
-static uint64
-touch_rows(Relation rel, int64 first, int64 end, const char *condition)
+static void
+update_begin(Identity *saved, const Migration *mig, Relation rel)
 {
-	Identity	saved;
-	char	   *table = sql_relation_name(RelationGetRelid(rel));
-	uint64		n;
+	ArrayType  *settings;
 
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-	owner_begin(&saved, rel->rd_rel->relowner, true);
+	owner_begin(saved, rel->rd_rel->relowner, true);
+	SetUserIdAndSecContext(rel->rd_rel->relowner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	settings = DatumGetArrayTypeP(OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(mig->settings), ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1)));
+	if (ARR_NDIM(settings) > 0)
+		ProcessGUCArray(settings, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE);
 	(void) set_config_option("session_replication_role", "replica", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("enable_tidscan", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	n = sql_exec(psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid = ANY (ARRAY (SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS
-						  " WHERE t.ctid >= '(" INT64_FORMAT ",0)' AND t.ctid < '(" INT64_FORMAT ",0)' AND %s FOR NO KEY UPDATE SKIP LOCKED))",
-						  table, table, first, end, condition));
-	identity_end(&saved);
+}
+
+/*
+ * Touch the rows that a query over alias `t` chooses, unless somebody else has them locked; the sync trigger fills them. Returns how many were written.
+ */
+static uint64
+touch_rows(Relation rel, const char *condition, int nparams, const SqlParam *params)
+{
+	char	   *table = sql_relation_name(RelationGetRelid(rel));
+
+	return sql_exec_kept(psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY ("
+								  "SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE %s FOR NO KEY UPDATE SKIP LOCKED))",
+								  table, table, condition), nparams, params);
+}
+
+/* Does this row version lack a state? Without one none of its pairs has a value. */
+static bool
+lacks_state(HeapTupleHeader tuple, AttrNumber state_att)
+{
+	if (HeapTupleHeaderGetNatts(tuple) < state_att)
+		return true;
+	return (tuple->t_infomask & HEAP_HASNULL) && att_isnull(state_att - 1, tuple->t_bits);
+}
+
+/* Prune a page, and note the row versions of a lane that lack a state; whether they can be seen is for the statement to say. */
+static int
+read_page(Relation rel, BlockNumber block, int lanes, int lane, AttrNumber state_att, ItemPointer tids)
+{
+	Buffer		buffer = ReadBuffer(rel, block);
+	OffsetNumber max;
+	Page		page;
+	int			n = 0;
+
+	mig_heap_page_prune(rel, buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	max = PageIsNew(page) ? 0 : PageGetMaxOffsetNumber(page);
+	for (int offset = lane == 0 ? lanes : lane; offset <= max; offset += lanes)
+	{
+		ItemId		item = PageGetItemId(page, offset);
+
+		if (!ItemIdIsNormal(item) || !lacks_state((HeapTupleHeader) PageGetItem(page, item), state_att))
+			continue;
+		ItemPointerSet(&tids[n], block, offset);	/* a macro: evaluates twice */
+		n++;
+	}
+	UnlockReleaseBuffer(buffer);
 	return n;
 }
 
-/* How many rows of a block range still lack a value. */
-static int64
-count_unfilled(Relation rel, int64 first, int64 end, const char *condition)
+/* The rows of a lane in a block range that may lack values, as a tid[]; NULL if there are none. */
+static ArrayType *
+read_lane(Relation rel, int64 first, int64 end, int lanes, int lane)
 {
-	Identity	saved;
-	char	   *n;
+	AttrNumber	state_att = transform_get(rel)->state_att;
+	int			most = MaxHeapTuplesPerPage / lanes + 1;
+	ItemPointer tids = palloc(sizeof(ItemPointerData) * most * (end - first));
+	Datum	   *values;
+	int			n = 0;
 
-	owner_begin(&saved, rel->rd_rel->relowner, true);
-	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	n = sql_text(psprintf("SELECT pg_catalog.count(*) FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE t.ctid >= '(" INT64_FORMAT ",0)' AND t.ctid < '("
-						  INT64_FORMAT ",0)' AND %s", sql_relation_name(RelationGetRelid(rel)), first, end, condition));
-	identity_end(&saved);
-	return strtoll(n, NULL, 10);
+	for (int64 block = first; block < end; block++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		n += read_page(rel, block, lanes, lane, state_att, tids + n);
+	}
+	if (n == 0)
+		return NULL;
+	values = palloc(sizeof(Datum) * n);
+	for (int i = 0; i < n; i++)
+		values[i] = PointerGetDatum(&tids[i]);
+	return construct_array(values, n, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT);
 }
 
 /* One batch of one lane. */
 static void
-run_lane(const Task *task, Range *range, Relation rel)
+run_lane(const Migration *mig, const Task *task, Range *range, Relation rel)
 {
 	int64		end = Min(range->next_block + mig_batch_pages, range->end_block);
-	int64		failed;
-	uint64		n;
+	/* TRUNCATE gives a new file, but a vacuum may cut off empty pages at the end */
+	int64		there = Min(end, RelationGetNumberOfBlocks(rel));
+	ArrayType  *tids = read_lane(rel, range->next_block, Max(there, range->next_block), task->lanes, range->lane);
+	uint64		written = 0;
+	Identity	saved;
 
-	sync_backfill_begin();
-	n = touch_rows(rel, range->next_block, end,
-				   task->lanes > 1 ? psprintf("mig.lane(t.ctid, %d) = %d AND t." STATE_COLUMN " IS NULL", task->lanes, range->lane)
-				   : "t." STATE_COLUMN " IS NULL");
-	(void) sync_backfill_end(&failed);	/* the last pass meets them again */
+	if (tids)
+	{
+		SqlParam	param = {TIDARRAYOID, PointerGetDatum(tids), false};
+		int64		failed;
+
+		update_begin(&saved, mig, rel);
+		sync_backfill_begin();
+		written = touch_rows(rel, "t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND t." STATE_COLUMN " IS NULL", 1, &param);
+		(void) sync_backfill_end(&failed);	/* the last pass meets them again */
+		identity_end(&saved);
+	}
 	range->next_block = end;
 	if (end >= range->end_block)
 	{
 		range->lane++;
 		range->next_block = range->first_block;
 	}
-	range_advance(range, n);
+	range_advance(range, written);
 }
 
 /* Record the samples of failing rows. */
@@ -188,27 +275,89 @@ report_failures(const Task *task, List *samples)
 	}
 }
 
-/* One batch of the last pass: every row that still lacks a value. */
-static void
-run_last_pass(const Task *task, Range *range, Relation rel, const char *unfilled)
+/* A block range, to look at the rows that lack values there */
+typedef struct Window
 {
-	int64		end = Min(range->next_block + (int64) mig_batch_pages * LAST_PASS_BATCHES, range->end_block);
+	Relation	rel;
+	int64		first;
+	int64		end;
+	const char *unfilled;
+} Window;
+
+/* Condition of a window's rows that lack values. */
+static char *
+window_condition(const Window *w)
+{
+	return psprintf("t.ctid OPERATOR(pg_catalog.>=) '(" INT64_FORMAT ",0)' AND t.ctid OPERATOR(pg_catalog.<) '(" INT64_FORMAT ",0)' AND %s",
+					w->first, w->end, w->unfilled);
+}
+
+/* How many rows of a window lack values: all of them, or those that nobody else has locked. */
+static int64
+count_unfilled(const Window *w, bool unlocked)
+{
+	return strtoll(sql_text(psprintf("SELECT pg_catalog.count(*) FROM (SELECT FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE %s%s) x",
+									 sql_relation_name(RelationGetRelid(w->rel)), window_condition(w),
+									 unlocked ? " FOR NO KEY UPDATE SKIP LOCKED" : "")), NULL, 10);
+}
+
+/* Fill a window's rows as far as nobody has them locked; returns how many were written, and whether locked ones are left. */
+static uint64
+fill_window(const Task *task, const Window *w, bool *skipped)
+{
 	int64		failed;
-	uint64		n;
+	int64		left;
+	uint64		written;
 
 	sync_backfill_begin();
-	n = touch_rows(rel, range->next_block, end, unfilled);
+	written = touch_rows(w->rel, window_condition(w), 0, NULL);
 	report_failures(task, sync_backfill_end(&failed));
-	if (count_unfilled(rel, range->next_block, end, unfilled) > failed)
-	{
-		range_advance(range, n);
-		range_postpone(range, RETRY_LOCKED_MS);
+	/* what is left fails, and then nobody else has it, or it is locked */
+	left = count_unfilled(w, false);
+	*skipped = left > 0 && count_unfilled(w, true) < left;
+	return written;
+}
+
+/* The last pass is at the range's end: done, or to be done again later for the rows that were locked. */
+static void
+end_pass(const Task *task, Range *range, uint64 written)
+{
+	int			passes = (range->lane - task->lanes) / 2;
+	bool		skipped = (range->lane - task->lanes) % 2 == 1;
+
+	range->next_block = range->first_block;
+	range->state = skipped ? RANGE_LATER : RANGE_DONE;
+	range->lane += skipped ? 1 : 0;
+	range_advance(range, written);
+	if (!skipped)
 		return;
+	range_postpone(range, Min(RETRY_MS << Min(passes, 10), MAX_RETRY_MS));
+	backfill_release();
+}
+
+/* One batch of the last pass: every row that still lacks a value. */
+static void
+run_last_pass(const Migration *mig, const Task *task, Range *range, Relation rel, const char *unfilled)
+{
+	Window		w = {rel, range->next_block, Min(range->next_block + (int64) mig_batch_pages * LOOK_BATCHES, range->end_block), unfilled};
+	bool		skipped = false;
+	uint64		written = 0;
+	Identity	saved;
+
+	update_begin(&saved, mig, rel);
+	if (count_unfilled(&w, false) > 0)
+	{
+		w.end = Min(w.first + mig_batch_pages, w.end);
+		written = fill_window(task, &w, &skipped);
 	}
-	range->next_block = end;
-	if (end >= range->end_block)
-		range->state = RANGE_DONE;
-	range_advance(range, n);
+	identity_end(&saved);
+	if (skipped && (range->lane - task->lanes) % 2 == 0)
+		range->lane++;
+	range->next_block = w.end;
+	if (w.end >= range->end_block)
+		end_pass(task, range, written);
+	else
+		range_advance(range, written);
 }
 
 /* Open the table for a unit, without queueing behind anybody's exclusive lock; NULL when that cannot be had now. */
@@ -244,9 +393,9 @@ backfill_unit(const Migration *mig, const Step *step)
 	if (range == NULL)
 		result = unfilled == NULL || task_ranges_left(mig->id, step->no) == 0 ? UNIT_END : UNIT_WAIT;
 	else if (range->lane < task->lanes)
-		run_lane(task, range, rel);
+		run_lane(mig, task, range, rel);
 	else
-		run_last_pass(task, range, rel, unfilled);
+		run_last_pass(mig, task, range, rel, unfilled);
 	table_close(rel, NoLock);
 	return result;
 }
@@ -264,7 +413,7 @@ backfill_restart(const Migration *mig, const Step *step)
 	task = describe_task(mig, step, rel);
 	task.rows_done = former ? former->rows_done : 0;
 	bad_rows_clear(mig->id, step->relid);
-	task_create(&task, mig_range_pages, task.lanes);
+	task_create(&task, pages_per_range(&task), task.lanes);
 	table_close(rel, NoLock);
 }
 

@@ -34,6 +34,7 @@ typedef struct SqlRows
 } SqlRows;
 
 extern uint64 sql_exec_params(const char *sql, int nparams, const SqlParam *params);
+extern uint64 sql_exec_kept(const char *sql, int nparams, const SqlParam *params);	/* keeps its plan for the next time */
 extern SqlRows *sql_query_params(const char *sql, int nparams, const SqlParam *params);
 extern char *sql_text_params(const char *sql, int nparams, const SqlParam *params);
 
