@@ -97,6 +97,7 @@ current_task(const Migration *mig, const Step *step, Relation rel)
 		Task		made = describe_task(mig, step, rel);
 
 		backfill_release();
+		made.rows_done = task ? task->rows_done : 0;
 		task_create(&made, pages_per_range(&made), 0);
 		task = task_get(mig->id, step->no);
 	}

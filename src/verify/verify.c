@@ -321,8 +321,9 @@ record_findings(const Migration *mig, const Step *step, const Findings *found)
 	task_counts(mig->id, step->no, found->divergent, found->missing);
 	if (found->samples == NULL)
 		return;
-	rows = sql_queryp("SELECT s ->> 'column', s ->> 'key', s ->> 'kind', coalesce(s ->> 'error', pg_catalog.format('old version: %s; new version: %s; expected: %s',"
-					  " coalesce(s ->> 'old', 'NULL'), coalesce(s ->> 'new', 'NULL'), coalesce(s ->> 'expected', 'NULL'))) FROM pg_catalog.jsonb_array_elements($1) s",
+	rows = sql_queryp("SELECT s ->> 'column', s ->> 'key', s ->> 'kind', coalesce(s ->> 'error', pg_catalog.format('old version: %s; new version: %s',"
+					  " coalesce(s ->> 'old', 'NULL'), coalesce(s ->> 'new', 'NULL'))"
+					  " OPERATOR(pg_catalog.||) CASE WHEN s OPERATOR(pg_catalog.?) 'expected' THEN '; expected: ' OPERATOR(pg_catalog.||) coalesce(s ->> 'expected', 'NULL') ELSE '' END) FROM pg_catalog.jsonb_array_elements($1) s",
 					  P_jsonb(found->samples));
 	for (uint64 r = 0; r < rows->n; r++)
 		bad_row_add(mig->id, step->relid, rows->v[r][0], rows->v[r][1], rows->v[r][2], rows->v[r][3]);
