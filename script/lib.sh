@@ -2,11 +2,11 @@
 #
 # A run owns one scratch folder (SCRATCH) that belongs to a normal user (RUN_USER: the caller, or postgres when the caller is root, because
 # the server refuses root). In it: a private copy of the PostgreSQL installation (so nothing outside is touched), a copy of this source tree, and the
-# clusters, which listen on a unix socket only. It is removed at the end, unless the script sets KEEP_SCRATCH.
+# clusters, which listen on a unix socket only. It is removed at the end, unless KEEP_SCRATCH is set (by the script, or from outside).
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 SHARED=${SHARED:-$ROOT/../shared}
-SCRATCH='' RUN_USER='' KEEP_SCRATCH=''
+SCRATCH='' RUN_USER='' KEEP_SCRATCH=${KEEP_SCRATCH:-}
 PGVER=15
 unset PGHOST PGPORT PGUSER PGDATABASE PGPASSWORD PGOPTIONS PGSERVICE PGDATA PGAPPNAME
 export LC_ALL=C PGCONNECT_TIMEOUT=10

@@ -9,6 +9,7 @@
 
 #include "base/settings.h"
 #include "base/shmem.h"
+#include "control/guard.h"
 #include "control/launcher.h"
 
 PG_MODULE_MAGIC;
@@ -20,6 +21,7 @@ void
 _PG_init(void)
 {
 	settings_define();
+	guard_install();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		shmem_install();

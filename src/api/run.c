@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -325,7 +326,11 @@ drive_all(const Call *call)
 		Migration  *mig = lfirst(lc);
 
 		if (may_drive(mig))
-			result = Min(result, drive(mig->id));
+		{
+			DriveResult r = drive(mig->id);
+
+			result = Min(result, r);
+		}
 		if (GetCurrentTimestamp() >= call->deadline)
 			break;
 	}
@@ -385,6 +390,7 @@ mig_run(PG_FUNCTION_ARGS)
 	Call		call;
 
 	require_non_atomic(fcinfo, "mig_run");
+	PreventCommandDuringRecovery("mig_run()");
 	call_init(&call);
 	call.name = arg_text_required(fcinfo, 0, "name");
 	call.until = phase_from_name(arg_text_required(fcinfo, 1, "until"));
@@ -417,6 +423,7 @@ mig_tick(PG_FUNCTION_ARGS)
 	Call		call;
 
 	require_non_atomic(fcinfo, "mig_tick");
+	PreventCommandDuringRecovery("mig_tick()");
 	call_init(&call);
 	set_deadline(fcinfo, 0, "budget", &call);
 	driving(tick, &call);

@@ -104,7 +104,7 @@ mig_set(PG_FUNCTION_ARGS)
 	plan_check_options(changes, true);
 	options = sql_textp("SELECT jsonb_strip_nulls($1 || $2)::text", P_jsonb(mig->options), P_jsonb(changes));
 	migration_set_options(mig->id, options);
-	event_write(mig->id, "set", sql_textp("SELECT jsonb_strip_nulls(jsonb_build_object('options', $1, 'reason', $2))::text",
+	event_write(mig->id, "set", sql_textp("SELECT (jsonb_build_object('options', $1) || jsonb_strip_nulls(jsonb_build_object('reason', $2)))::text",
 										  P_jsonb(changes), P_text(reason)));
 	shmem_wake_at_commit();
 	PG_RETURN_VOID();
@@ -165,7 +165,7 @@ newest_ready(void)
 	char	   *schema = path ? get_namespace_name(linitial_oid(path)) : NULL;
 	char	   *name;
 
-	name = sql_textp("SELECT m.name FROM mig.version_schema s JOIN mig.status m ON m.id = s.migration_id"
+	name = sql_textp("SELECT m.name FROM mig.version_schema s JOIN mig.state m ON m.id = s.migration_id"
 					 " WHERE s.phase IN ('ready', 'completing', 'completed') AND s.schema_name = m.version_schema"
 					 " AND s.base_schema = coalesce((SELECT base_schema FROM mig.version_schema WHERE schema_name = $1 LIMIT 1), $1)"
 					 " ORDER BY m.id DESC LIMIT 1", P_text(schema));
@@ -175,6 +175,24 @@ newest_ready(void)
 				 errmsg("schema \"%s\" has no version that is ready", schema ? schema : ""),
 				 errhint("mig_status() shows how far migrations are.")));
 	return find_migration(name);
+}
+
+/*
+ * Raise when a later version has taken the place of this one: its schema is closed or gone, and a schema of search_path that is gone is passed over
+ * silently, so that its clients would write to the tables behind it.
+ */
+static void
+check_not_superseded(const Migration *mig)
+{
+	char	   *successor;
+
+	successor = sql_textp("SELECT n.version_schema FROM mig.state m JOIN mig.state n ON n.schema = m.schema AND n.id > m.id"
+						  " WHERE m.id = $1 AND n.phase = 'completed' ORDER BY n.id DESC LIMIT 1", P_int8(mig->id));
+	if (successor)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version \"%s\" has ended", mig->version_schema),
+				 errhint("Use schema \"%s\".", successor)));
 }
 
 /* mig_use(name, local) → the search_path it has set */
@@ -192,6 +210,7 @@ mig_use(PG_FUNCTION_ARGS)
 				 errmsg("version \"%s\" is %s", mig->version_schema, mig->phase == PHASE_ROLLED_BACK ? "rolled back" : "not ready"),
 				 errhint("Use schema \"%s\"%s.", mig->schema,
 						 mig->phase == PHASE_ROLLED_BACK ? "" : psprintf(", or CALL mig_wait('%s')", mig->name))));
+	check_not_superseded(mig);
 	path = psprintf("%s, %s", quote_identifier(mig->version_schema), quote_identifier(mig->schema));
 	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, local ? GUC_ACTION_LOCAL : GUC_ACTION_SET, true, 0, false);
 	PG_RETURN_TEXT_P(cstring_to_text(path));

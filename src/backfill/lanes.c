@@ -98,6 +98,7 @@ current_task(const Migration *mig, const Step *step, Relation rel)
 
 		backfill_release();
 		made.rows_done = task ? task->rows_done : 0;
+		made.busy_ms = task ? task->busy_ms : 0;
 		task_create(&made, pages_per_range(&made), 0);
 		task = task_get(mig->id, step->no);
 	}
@@ -168,7 +169,7 @@ touch_rows(Relation rel, const char *condition, int nparams, const SqlParam *par
 {
 	char	   *table = sql_relation_name(RelationGetRelid(rel));
 
-	return sql_exec_kept(psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY ("
+	return sql_exec_params(psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY ("
 								  "SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE %s FOR NO KEY UPDATE SKIP LOCKED))",
 								  table, table, condition), nparams, params);
 }
@@ -208,14 +209,13 @@ read_page(Relation rel, BlockNumber block, int lanes, int lane, AttrNumber state
 	return n;
 }
 
-/* The rows of a lane in a block range that may lack values, as a tid[]; NULL if there are none. */
-static ArrayType *
-read_lane(Relation rel, int64 first, int64 end, int lanes, int lane)
+/* The rows of a lane in a block range that may lack values; returns how many. */
+static int
+read_lane(Relation rel, int64 first, int64 end, int lanes, int lane, ItemPointer *result)
 {
 	AttrNumber	state_att = transform_get(rel)->state_att;
 	int			most = MaxHeapTuplesPerPage / lanes + 1;
 	ItemPointer tids = palloc(sizeof(ItemPointerData) * most * (end - first));
-	Datum	   *values;
 	int			n = 0;
 
 	for (int64 block = first; block < end; block++)
@@ -223,12 +223,8 @@ read_lane(Relation rel, int64 first, int64 end, int lanes, int lane)
 		CHECK_FOR_INTERRUPTS();
 		n += read_page(rel, block, lanes, lane, state_att, tids + n);
 	}
-	if (n == 0)
-		return NULL;
-	values = palloc(sizeof(Datum) * n);
-	for (int i = 0; i < n; i++)
-		values[i] = PointerGetDatum(&tids[i]);
-	return construct_array(values, n, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT);
+	*result = tids;
+	return n;
 }
 
 /* One batch of one lane. */
@@ -238,13 +234,14 @@ run_lane(const Migration *mig, const Task *task, Range *range, Relation rel)
 	int64		end = Min(range->next_block + mig_batch_pages, range->end_block);
 	/* TRUNCATE gives a new file, but a vacuum may cut off empty pages at the end */
 	int64		there = Min(end, RelationGetNumberOfBlocks(rel));
-	ArrayType  *tids = read_lane(rel, range->next_block, Max(there, range->next_block), task->lanes, range->lane);
+	ItemPointer tids;
+	int			n = read_lane(rel, range->next_block, Max(there, range->next_block), task->lanes, range->lane, &tids);
 	uint64		written = 0;
 	Identity	saved;
 
-	if (tids)
+	if (n > 0)
 	{
-		SqlParam	param = {TIDARRAYOID, PointerGetDatum(tids), false};
+		SqlParam	param = P_tids(tids, n);
 		int64		failed;
 
 		update_begin(&saved, mig, rel);
@@ -413,6 +410,7 @@ backfill_restart(const Migration *mig, const Step *step)
 	backfill_release();
 	task = describe_task(mig, step, rel);
 	task.rows_done = former ? former->rows_done : 0;
+	task.busy_ms = former ? former->busy_ms : 0;
 	bad_rows_clear(mig->id, step->relid);
 	task_create(&task, pages_per_range(&task), task.lanes);
 	table_close(rel, NoLock);

@@ -62,9 +62,9 @@ set_time(const char *name, int ms)
 	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Take the locks in order within the budget. Raises 55P03 (or 40P01) when that does not work out. */
+/* Take the locks in order within the budget, noting which one it is at. Raises 55P03 (or 40P01) when that does not work out. */
 static TimestampTz
-attempt_locks(List *wants)
+attempt_locks(List *wants, LockWant **at)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	TimestampTz first = 0;
@@ -77,6 +77,7 @@ attempt_locks(List *wants)
 		LockWant   *want = lfirst(lc);
 		long		spent = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
 
+		*at = want;
 		if (spent >= mig_lock_timeout)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -92,7 +93,7 @@ attempt_locks(List *wants)
 
 /* Try once in a subtransaction; false when a lock could not be had, anything else is raised. */
 static bool
-try_locks(List *wants, TimestampTz *since)
+try_locks(List *wants, TimestampTz *since, LockWant **at)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -101,7 +102,7 @@ try_locks(List *wants, TimestampTz *since)
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();
 	{
-		*since = attempt_locks(wants);
+		*since = attempt_locks(wants, at);
 		ReleaseCurrentSubTransaction();
 		got = true;
 	}
@@ -121,25 +122,20 @@ try_locks(List *wants, TimestampTz *since)
 	return got;
 }
 
-/* Who holds locks on these relations, as "pid 123 (idle in transaction): query"; NULL if nobody by now. */
+/* Who holds locks on a relation, as "pid 123 (idle in transaction): query"; NULL if nobody by now. */
 static char *
-describe_blockers(List *wants)
+describe_blockers(Oid relid)
 {
-	StringInfoData oids;
-	ListCell   *lc;
 	char	   *text;
 	Identity	saved;
 
-	initStringInfo(&oids);
-	foreach(lc, wants)
-		appendStringInfo(&oids, "%s%u", oids.len ? "," : "", ((LockWant *) lfirst(lc))->relid);
 	admin_begin(&saved);
 	text = sql_text(psprintf("SELECT string_agg(format('pid %%s (%%s): %%s', a.pid, coalesce(a.state, a.backend_type),"
 							 " left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120)), '; ' ORDER BY a.pid)"
 							 " FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() AND a.pid IN"
-							 " (SELECT pid FROM pg_locks WHERE granted AND locktype = 'relation' AND relation IN (%s)"
+							 " (SELECT pid FROM pg_locks WHERE granted AND locktype = 'relation' AND relation = %u"
 							 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
-							 oids.data));
+							 relid));
 	identity_end(&saved);
 	return text;
 }
@@ -158,6 +154,7 @@ TimestampTz
 lock_relations(List *wants, int attempts)
 {
 	TimestampTz since = 0;
+	LockWant   *at = NULL;
 	char	   *blockers = NULL;
 
 	if (wants == NIL)
@@ -166,13 +163,13 @@ lock_relations(List *wants, int attempts)
 	{
 		if (i > 0)
 			lock_pause();
-		if (try_locks(wants, &since))
+		if (try_locks(wants, &since, &at))
 			return since;
-		blockers = describe_blockers(wants);
+		blockers = describe_blockers(at->relid);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("could not lock %s within %d ms", sql_relation_name(((LockWant *) llast(wants))->relid), mig_lock_timeout),
+			 errmsg("could not lock %s within %d ms", sql_relation_name(at->relid), mig_lock_timeout),
 			 blockers ? errdetail("Held by %s.", blockers) :
 			 errdetail("Whoever held it has released it by now."),
 			 errhint("Nothing has changed. Call again when these have ended, or raise mig_control.lock_retries.")));

@@ -24,6 +24,8 @@
 
 #define SHMEM_NAME		"mig_control"
 #define DATABASE_SLOTS	64
+#define PREPARED_LOOK_MS 5000
+#define PREPARED_LOOKS	720
 
 typedef struct Slot
 {
@@ -33,7 +35,7 @@ typedef struct Slot
 	int			pid;			/* the attached worker, 0 if none */
 	Latch	   *latch;			/* and its latch */
 	bool		stopped;
-	bool		prepared;		/* a prepared transaction asked: its commit will not, so look now and then */
+	int			prepared;		/* a prepared transaction asked, and its commit will not: so many looks are left for it */
 	TimestampTz look_again;
 } Slot;
 
@@ -133,7 +135,8 @@ request(Oid database, bool prepared)
 	else
 	{
 		slot->wanted++;
-		slot->prepared |= prepared;
+		if (prepared)
+			slot->prepared = PREPARED_LOOKS;
 		if (slot->latch)
 			SetLatch(slot->latch);
 	}
@@ -355,8 +358,13 @@ shmem_worker_idle(int look_again_ms)
 	{
 		idle = slot->seen == slot->wanted;
 		slot->stopped = idle;
-		if (slot->prepared && look_again_ms == 0)
-			look_again_ms = 60 * 1000;
+		if (look_again_ms != 0)
+			slot->prepared = 0; /* it is there, or another one that is looked after anyway */
+		else if (slot->prepared > 0)
+		{
+			slot->prepared--;
+			look_again_ms = PREPARED_LOOK_MS;
+		}
 		slot->look_again = look_again_ms ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), look_again_ms) : 0;
 	}
 	LWLockRelease(shared->lock);

@@ -2,41 +2,27 @@
  * sql.c
  *		SQL through SPI with parameters and text results, and the identities it runs under.
  *
- * Owns the plans of statements that are run again and again: those with parameters that are run as the bootstrap superuser, whose texts are
- * constants of ours, and those given to sql_exec_kept(). Parsing and planning them each time would cost a driver more than running them does.
- *
- * Each call has an SPI connection of its own; results are copied out before it ends.
+ * Owns the session's kept plans. Each call has an SPI connection of its own; results are copied out before it ends.
  */
 #include "base/compat.h"
 
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/sql.h"
 
-#define KEPT_PLANS		128		/* of a session; one more takes the place of another */
-
-/* A kept plan, found by its statement's text; the types of its parameters follow from that */
-typedef struct KeptPlan
-{
-	uint32		hash;
-	int			users;			/* executions under way */
-	char	   *sql;			/* NULL: free */
-	SPIPlanPtr	plan;
-} KeptPlan;
-
-static KeptPlan kept_plans[KEPT_PLANS];
-static int	kept_next = 0;		/* where the search for a victim begins */
+#define KEPT_PLANS 200
+#define KEPT_PLAN_TEXT 1024		/* longer statements run once a migration */
 
 /* Make a parameter; the value of a NULL is never looked at. */
 static SqlParam
@@ -86,84 +72,61 @@ P_oid(Oid v)
 }
 
 SqlParam
+P_tids(const ItemPointerData *tids, int n)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		values[i] = PointerGetDatum(&tids[i]);
+	return make_param(TIDARRAYOID, PointerGetDatum(construct_array(values, n, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT)), false);
+}
+
+SqlParam
 P_time(int64 timestamptz)
 {
 	return make_param(TIMESTAMPTZOID, TimestampTzGetDatum(timestamptz), false);
 }
 
-/* Finds a place for another plan, freeing one that nobody runs; NULL if there is none. */
-static KeptPlan *
-kept_plan_place(void)
+/* Statements with parameters are few and constant texts: their plans are kept, by text. */
+typedef struct KeptPlan
 {
-	for (int i = 0; i < KEPT_PLANS; i++)
-	{
-		KeptPlan   *kept = &kept_plans[kept_next];
-
-		kept_next = (kept_next + 1) % KEPT_PLANS;
-		if (kept->users > 0)
-			continue;
-		if (kept->sql)
-		{
-			pfree(kept->sql);
-			kept->sql = NULL;
-			SPI_freeplan(kept->plan);
-		}
-		return kept;
-	}
-	return NULL;
-}
-
-/* The kept plan of a statement, made if there is none yet; NULL if it cannot be kept. */
-static KeptPlan *
-kept_plan_get(const char *sql, int nparams, Oid *types)
-{
-	uint32		hash = hash_bytes((const unsigned char *) sql, strlen(sql));
+	char		sql[KEPT_PLAN_TEXT];	/* hash key */
 	SPIPlanPtr	plan;
-	KeptPlan   *kept;
+} KeptPlan;
 
-	for (int i = 0; i < KEPT_PLANS; i++)
-		if (kept_plans[i].hash == hash && kept_plans[i].sql && strcmp(kept_plans[i].sql, sql) == 0)
-			return &kept_plans[i];
-	plan = SPI_prepare(sql, nparams, types);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	kept = kept_plan_place();
-	if (kept == NULL)
-		return NULL;
-	kept->sql = MemoryContextStrdup(TopMemoryContext, sql);
-	kept->plan = plan;
-	kept->hash = hash;
-	SPI_keepplan(plan);
-	return kept;
-}
+static HTAB *kept_plans = NULL;
 
-/* Runs a statement by its kept plan; false if that cannot be had. */
-static bool
-execute_kept(const char *sql, int nparams, Oid *types, Datum *values, const char *nulls)
+/* The plan of a statement; kept for the session when its text is short enough and there is room. */
+static SPIPlanPtr
+prepare(const char *sql, int nparams, Oid *types)
 {
-	KeptPlan   *volatile kept = kept_plan_get(sql, nparams, types);
-	volatile int rc = 0;
+	bool		keep = strlen(sql) < KEPT_PLAN_TEXT;
+	KeptPlan   *kept;
+	SPIPlanPtr	plan;
 
-	if (kept == NULL)
-		return false;
-	kept->users++;
-	PG_TRY();
+	if (kept_plans == NULL)
 	{
-		rc = SPI_execute_plan(kept->plan, values, nulls, false, 0);
+		HASHCTL		ctl = {.keysize = KEPT_PLAN_TEXT,.entrysize = sizeof(KeptPlan)};
+
+		kept_plans = hash_create("mig_control plans", KEPT_PLANS, &ctl, HASH_ELEM | HASH_STRINGS);
 	}
-	PG_FINALLY();
+	kept = keep ? hash_search(kept_plans, sql, HASH_FIND, NULL) : NULL;
+	if (kept)
+		return kept->plan;
+	plan = SPI_prepare_cursor(sql, nparams, types, CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
+	if (keep && hash_get_num_entries(kept_plans) < KEPT_PLANS && SPI_keepplan(plan) == 0)
 	{
-		kept->users--;
+		kept = hash_search(kept_plans, sql, HASH_ENTER, NULL);
+		kept->plan = plan;
 	}
-	PG_END_TRY();
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
-	return true;
+	return plan;
 }
 
 /* Run a statement with parameters inside an SPI connection; raises what it raises. */
 static void
-execute(const char *sql, int nparams, const SqlParam *params, bool keep)
+execute(const char *sql, int nparams, const SqlParam *params)
 {
 	Oid		   *types = palloc(sizeof(Oid) * Max(nparams, 1));
 	Datum	   *values = palloc(sizeof(Datum) * Max(nparams, 1));
@@ -176,39 +139,25 @@ execute(const char *sql, int nparams, const SqlParam *params, bool keep)
 		values[i] = params[i].value;
 		nulls[i] = params[i].isnull ? 'n' : ' ';
 	}
-	keep = keep || (nparams > 0 && GetUserId() == BOOTSTRAP_SUPERUSERID);
-	if (keep && execute_kept(sql, nparams, types, values, nulls))
-		return;
-	rc = SPI_execute_with_args(sql, nparams, types, values, nulls, false, 0);
+	if (nparams == 0)
+		rc = SPI_execute(sql, false, 0);
+	else
+		rc = SPI_execute_plan(prepare(sql, nparams, types), values, nulls, false, 0);
 	if (rc < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(rc));
-}
-
-/* Run a statement in an SPI connection; returns the number of rows it processed. */
-static uint64
-exec(const char *sql, int nparams, const SqlParam *params, bool keep)
-{
-	uint64		processed;
-
-	SPI_connect();
-	execute(sql, nparams, params, keep);
-	processed = SPI_processed;
-	SPI_finish();
-	return processed;
+		elog(ERROR, "SPI could not run a statement: %s", SPI_result_code_string(rc));
 }
 
 /* Run a statement; returns the number of rows it processed. */
 uint64
 sql_exec_params(const char *sql, int nparams, const SqlParam *params)
 {
-	return exec(sql, nparams, params, false);
-}
+	uint64		processed;
 
-/* The same, by a plan that is kept for the next time. */
-uint64
-sql_exec_kept(const char *sql, int nparams, const SqlParam *params)
-{
-	return exec(sql, nparams, params, true);
+	SPI_connect();
+	execute(sql, nparams, params);
+	processed = SPI_processed;
+	SPI_finish();
+	return processed;
 }
 
 /* Run a query; all its rows as text, in the caller's memory context. */
@@ -220,7 +169,7 @@ sql_query_params(const char *sql, int nparams, const SqlParam *params)
 	SqlRows    *rows;
 
 	SPI_connect();
-	execute(sql, nparams, params, false);
+	execute(sql, nparams, params);
 	spi = MemoryContextSwitchTo(caller);
 	rows = palloc0(sizeof(SqlRows));
 	if (SPI_tuptable != NULL)

@@ -2,13 +2,15 @@
  * sql.h
  *		SQL through SPI, with parameters; results as text rows in the caller's memory context.
  *
- * Each call connects to SPI and finishes by itself, so callers hold no SPI state and results outlive the call.
+ * Each call connects to SPI and finishes by itself, so callers hold no SPI state and results outlive the call. Plans of statements with
+ * parameters are kept by their text, so that text should be constant, or one per table.
  * The statements run as the current user unless the caller is between admin_begin() and admin_end().
  */
 #ifndef MIG_SQL_H
 #define MIG_SQL_H
 
 #include "postgres.h"
+#include "storage/itemptr.h"
 
 typedef struct SqlParam
 {
@@ -25,6 +27,7 @@ extern SqlParam P_int4(int32 v);
 extern SqlParam P_bool(bool v);
 extern SqlParam P_oid(Oid v);
 extern SqlParam P_time(int64 timestamptz);
+extern SqlParam P_tids(const ItemPointerData *tids, int n);	/* tid[] */
 
 /* A result: v[row][column], each a C string or NULL for an SQL NULL */
 typedef struct SqlRows
@@ -34,7 +37,6 @@ typedef struct SqlRows
 } SqlRows;
 
 extern uint64 sql_exec_params(const char *sql, int nparams, const SqlParam *params);
-extern uint64 sql_exec_kept(const char *sql, int nparams, const SqlParam *params);	/* keeps its plan for the next time */
 extern SqlRows *sql_query_params(const char *sql, int nparams, const SqlParam *params);
 extern char *sql_text_params(const char *sql, int nparams, const SqlParam *params);
 

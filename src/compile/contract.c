@@ -25,7 +25,7 @@ fence_sql(const Table *t, const Rule *r)
 char *
 column_options_sql(const Table *t, const Column *c)
 {
-	bool		same_type = c->type == c->old_type;
+	bool		same_type = c->type == c->old_type && c->typmod == c->old_typmod;	/* ALTER TABLE … TYPE resets these two */
 	SqlRows    *rows;
 	char	  **v;
 	StringInfoData buf;
@@ -145,7 +145,7 @@ rename_columns(StringInfo buf, const Table *t)
 			later = lappend(later, list_make2(temporary, c->name));
 		}
 		else
-			later = lappend(later, list_make2(c->old_name, c->name));
+			rename_column(buf, t, c->old_name, c->name);
 	}
 	foreach(lc, later)
 		rename_column(buf, t, linitial((List *) lfirst(lc)), lsecond((List *) lfirst(lc)));
@@ -199,6 +199,8 @@ finish_rules(StringInfo buf, const Table *t)
 	{
 		Rule	   *r = lfirst(lc);
 
+		if (r->filled)
+			continue;
 		if (r->column)
 			appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;\nALTER TABLE %s DROP CONSTRAINT %s;\n",
 							 table, quote_identifier(r->column->name), table, r->hidden);

@@ -41,8 +41,8 @@ typedef struct Refusal
 
 /* Statements */
 static const Refusal refused_statements[] = {
-	{T_CreateStmt, NULL, "Create the table by itself: nobody uses it yet. Version views of it are made by mig_refresh_views()."},
-	{T_CreateTableAsStmt, NULL, "Create the table by itself: nobody uses it yet. Version views of it are made by mig_refresh_views()."},
+	{T_CreateStmt, NULL, "Create the table by itself: nobody uses it yet. The next migration makes version views of it."},
+	{T_CreateTableAsStmt, NULL, "Create the table by itself: nobody uses it yet. The next migration makes version views of it."},
 	{T_IndexStmt, NULL, "Run CREATE INDEX CONCURRENTLY by itself."},
 	{T_DropStmt, NULL, "Run it by itself after mig_complete, when no version needs the object any more."},
 	{T_AlterObjectSchemaStmt, "SET SCHEMA", "Versions belong to one schema: run ALTER ... SET SCHEMA by itself, when no migration is active."},
@@ -54,7 +54,7 @@ static const Refusal refused_statements[] = {
 	{T_SelectStmt, NULL, "A definition is made of ALTER TABLE and COMMENT statements."},
 	{T_TransactionStmt, NULL, "Leave it out: a migration is started in the caller's transaction and driven in transactions of its own."},
 	{T_VariableSetStmt, NULL, "Run SET before the call: expressions keep the settings of the start."},
-	{T_GrantStmt, NULL, "Grant on the table by itself: version views take its grants over, mig_refresh_views() renews them."},
+	{T_GrantStmt, NULL, "Grant on the table by itself: version views take its grants over when a migration starts; grant on open ones, too."},
 	{T_CreateTrigStmt, NULL, HINT_PLAIN},
 	{T_ViewStmt, NULL, HINT_LATER},
 	{-1, NULL, "A definition is made of ALTER TABLE and COMMENT ON COLUMN or TABLE statements; run others by themselves."}

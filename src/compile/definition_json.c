@@ -168,7 +168,7 @@ static const OperationFormat formats[] = {
 	{"create_constraint", create_constraint_fields, read_create_constraint},
 	{"drop_constraint", drop_constraint_fields, read_drop_constraint},
 	{"drop_multicolumn_constraint", drop_multicolumn_constraint_fields, read_drop_multicolumn_constraint},
-	{"create_table", NULL, NULL, "Run CREATE TABLE by itself: nobody uses the table yet. Version views of it are made by mig_refresh_views()."},
+	{"create_table", NULL, NULL, "Run CREATE TABLE by itself: nobody uses the table yet. The next migration makes version views of it."},
 	{"drop_table", NULL, NULL, "Run DROP TABLE by itself after mig_complete, when no version needs the table any more."},
 	{"create_index", NULL, NULL, "Run CREATE INDEX CONCURRENTLY by itself."},
 	{"drop_index", NULL, NULL, "Run DROP INDEX CONCURRENTLY by itself after mig_complete."},

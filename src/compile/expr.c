@@ -131,7 +131,7 @@ coerce_or_raise(ParseState *pstate, Node *expr, const ExprTarget *target)
 	return result;
 }
 
-/* Analyse a raw expression in the given kind of place. */
+/* Analyse a raw expression in the given kind of place; no target: it is a CHECK's condition. */
 static Node *
 analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *target)
 {
@@ -144,7 +144,7 @@ analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *
 	pstate->p_post_columnref_hook = resolve_column;
 	pstate->p_ref_hook_state = scope;
 	expr = transformExpr(pstate, copyObject(raw->node), kind);
-	expr = coerce_or_raise(pstate, expr, target);
+	expr = target ? coerce_or_raise(pstate, expr, target) : coerce_to_boolean(pstate, expr, "CHECK");
 	assign_expr_collations(pstate, expr);
 	source_end(&context);
 	free_parsestate(pstate);
@@ -157,6 +157,14 @@ expr_analyze(const RawExpr *raw, List *bindings, const char *table, const char *
 	Scope		scope = {bindings, table, new_table};
 
 	return analyze(raw, EXPR_KIND_UPDATE_SOURCE, &scope, target);
+}
+
+Node *
+expr_analyze_check(const RawExpr *raw, List *bindings, const char *table, const char *new_table)
+{
+	Scope		scope = {bindings, table, new_table};
+
+	return analyze(raw, EXPR_KIND_CHECK_CONSTRAINT, &scope, NULL);
 }
 
 Node *

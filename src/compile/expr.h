@@ -32,6 +32,9 @@ typedef struct ExprTarget
  */
 extern Node *expr_analyze(const RawExpr *raw, List *bindings, const char *table, const char *new_table, const ExprTarget *target);
 
+/* Analyse a CHECK's condition, as the server would: no sub-selects, sets or aggregates; a boolean. */
+extern Node *expr_analyze_check(const RawExpr *raw, List *bindings, const char *table, const char *new_table);
+
 /* Analyse a default: no columns, sub-selects, sets or aggregates. */
 extern Node *expr_analyze_default(const RawExpr *raw, const ExprTarget *target);
 

@@ -152,7 +152,9 @@ finish_index_sql(const Table *t, char **v, const char *hidden)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	if (v[8])					/* of a constraint: PostgreSQL renames the index to the constraint */
+	if (v[8] && v[9][0] == 'u' && v[10][0] == 't')	/* a deferrable constraint already, by the hidden name */
+		appendStringInfo(&buf, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n", table, hidden, quote_identifier(v[8]));
+	else if (v[8])				/* of a constraint: PostgreSQL renames the index to the constraint */
 		appendStringInfo(&buf, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s;\n", table, quote_identifier(v[8]),
 						 v[9][0] == 'p' ? "PRIMARY KEY" : "UNIQUE", hidden,
 						 v[10][0] == 't' ? " DEFERRABLE" : "", v[11][0] == 't' ? " INITIALLY DEFERRED" : "");
@@ -217,6 +219,10 @@ index_copies(const Table *t)
 		copy->hidden = psprintf("_mig_%u_i%d", t->relid, (int) r + 1);
 		copy->unique = rows->v[r][2][0] == 't';
 		copy->create_sql = create_index_sql(t, rows->v[r], copy->hidden);
+		/* an immediate index would refuse what clients may do until their commit */
+		if (rows->v[r][8] && rows->v[r][9][0] == 'u' && rows->v[r][10][0] == 't')
+			copy->constraint_sql = psprintf("ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s DEFERRABLE%s", sql_qualified(t->schema, t->name),
+											copy->hidden, copy->hidden, rows->v[r][11][0] == 't' ? " INITIALLY DEFERRED" : "");
 		copy->finish_sql = finish_index_sql(t, rows->v[r], copy->hidden);
 		copies = lappend(copies, copy);
 	}

@@ -12,6 +12,7 @@ typedef struct IndexCopy
 	char	   *name;			/* in the end */
 	char	   *hidden;			/* until then: _mig_i1 */
 	char	   *create_sql;		/* CREATE INDEX CONCURRENTLY … */
+	char	   *constraint_sql; /* makes it a deferrable constraint as soon as it is built; NULL if it is none */
 	char	   *finish_sql;		/* in the swap, after the old column is gone */
 	bool		unique;
 } IndexCopy;

@@ -390,7 +390,6 @@ static void
 apply_add_check(Table *t, const Operation *op)
 {
 	Rule	   *rule = palloc0(sizeof(Rule));
-	ExprTarget	target = {BOOLOID, -1, InvalidOid, "check", false};
 	ListCell   *lc;
 
 	foreach(lc, op->columns)
@@ -398,7 +397,7 @@ apply_add_check(Table *t, const Operation *op)
 	if (op->column && changes_data(op))
 		apply_change_data(t, op);
 	/* analysed now for its errors; its SQL is made when the physical columns are known */
-	(void) expr_analyze(op->expr, shape_values(t), t->name, t->new_name, &target);
+	(void) expr_analyze_check(op->expr, shape_values(t), t->name, t->new_name);
 	if (op->name && constraint_name_used(t, op->name))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -771,11 +770,44 @@ not_null_rules(Table *t)
 	}
 }
 
+/*
+ * Before the old columns go, every row must have its new values: a write of the old version whose `up` fails does not fail itself, and may come at
+ * any time. This rule is fenced and validated like the others, and goes with the state column.
+ */
+static void
+filled_rule(Table *t)
+{
+	StringInfoData sql;
+	int			pair = 0;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (!column_is_pair(c))
+			continue;
+		if (!c->dropped)
+			appendStringInfo(&sql, "%s(COALESCE(" STATE_COLUMN ", 0)::bigint & " INT64_FORMAT ") <> 0", sql.len ? " AND " : "",
+							 INT64CONST(3) << (2 * pair));
+		pair++;
+	}
+	if (sql.len)
+	{
+		Rule	   *r = palloc0(sizeof(Rule));
+
+		r->filled = true;
+		r->valid = true;
+		r->sql = sql.data;
+		t->rules = lcons(r, t->rules);
+	}
+}
+
 /* Make the SQL of the rules over physical columns. */
 static void
 finish_rules(Table *t)
 {
-	ExprTarget	target = {BOOLOID, -1, InvalidOid, "check", false};
 	int			n = 0;
 	ListCell   *lc;
 
@@ -784,10 +816,12 @@ finish_rules(Table *t)
 		Rule	   *r = lfirst(lc);
 
 		r->hidden = psprintf("_mig_k%d", ++n);
+		if (r->filled)
+			continue;
 		if (r->column)
 			r->sql = psprintf("%s IS NOT NULL", quote_identifier(r->column->second ? r->column->hidden : r->column->old_name));
 		else
-			r->sql = expr_text(expr_analyze(r->raw, shape_final_bindings(t, r->shape), t->name, t->new_name, &target), t->physical);
+			r->sql = expr_text(expr_analyze_check(r->raw, shape_final_bindings(t, r->shape), t->name, t->new_name), t->physical);
 	}
 }
 
@@ -798,5 +832,6 @@ shape_finish(Table *t)
 	backward_pass(t);
 	carry_checks(t);
 	not_null_rules(t);
+	filled_rule(t);
 	finish_rules(t);
 }

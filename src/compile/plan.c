@@ -57,6 +57,7 @@ static const struct
 	{"hold", "array", true},
 	{"operators", "array", true},
 	{"workers", "number", true},
+	{"auto_complete", "boolean", true},
 };
 
 /* Check one option. */
@@ -94,6 +95,10 @@ plan_check_options(const char *options, bool live)
 
 	for (uint64 r = 0; r < rows->n; r++)
 		check_option(rows->v[r][0], rows->v[r][1], live);
+	rows = sql_queryp("SELECT h FROM jsonb_array_elements_text(CASE jsonb_typeof($1 -> 'hold') WHEN 'array' THEN $1 -> 'hold' ELSE '[]' END) h",
+					  P_jsonb(options));
+	for (uint64 r = 0; r < rows->n; r++)
+		(void) phase_from_name(rows->v[r][0]);
 }
 
 /* Append a step to the current group. */
@@ -213,10 +218,27 @@ plan_table(MigPlan *plan, const Operation *op, bool subscribers_ready)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist in schema \"%s\"", op->table, plan->schema),
-				 errcontext("%s", op->path)));
+				 source_position(op->source, op->location)));
 	t = shape_load(relid, subscribers_ready);
 	plan->tables = lappend(plan->tables, t);
 	return t;
+}
+
+/* Raise if two tables get the same name. */
+static void
+check_new_names(const MigPlan *plan)
+{
+	for (int i = 0; i < list_length(plan->tables); i++)
+		for (int j = 0; j < i; j++)
+		{
+			Table	   *t = list_nth(plan->tables, i);
+
+			if (strcmp(t->new_name, ((Table *) list_nth(plan->tables, j))->new_name) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_TABLE),
+						 errmsg("relation \"%s\" already exists", t->new_name),
+						 errdetail("This migration renames another table to it.")));
+		}
 }
 
 /* ---- expand ---- */
@@ -523,6 +545,10 @@ plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 			s->note = psprintf("becomes index \"%s\"; being unique, it holds both versions once it is built", copy->name);
 		else
 			s->note = psprintf("becomes index \"%s\"", copy->name);
+		if (copy->constraint_sql == NULL)
+			continue;
+		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, copy->constraint_sql, NULL);
+		s->note = "deferrable again, as the original is; while the index is being built it is not";
 	}
 	foreach(lc, foreign_keys)
 	{
@@ -572,7 +598,12 @@ plan_check(Builder *b, const Table *t)
 static bool
 needs_inner(const Table *t)
 {
-	return shape_has_pairs(t) || t->rules != NIL;
+	ListCell   *lc;
+
+	foreach(lc, t->rules)
+		if (!((Rule *) lfirst(lc))->filled)
+			return true;
+	return shape_has_pairs(t);
 }
 
 /* The transaction that opens the version's views. */
@@ -603,6 +634,17 @@ plan_open(Builder *b)
 
 /* ---- the whole ---- */
 
+/* A rule in the user's words. */
+static char *
+rule_text(const Table *t, const Rule *r)
+{
+	if (r->filled)
+		return psprintf("every row of %s has its new values", t->new_name);
+	if (r->column)
+		return psprintf("column %s of %s is NOT NULL", r->column->name, t->new_name);
+	return psprintf("CHECK constraint %s of %s holds", r->name, t->new_name);
+}
+
 /* The fence and the swap. */
 static void
 plan_contract(Builder *b, List *indexes, List *foreign_keys)
@@ -625,7 +667,7 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 			Step	   *s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, fence_sql(t, r),
 									 psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", table, r->hidden));
 
-			s->note = "fence: from here on it holds the writes of both versions; no row is read";
+			s->note = psprintf("fence: from here on it holds the writes of both versions (%s); no row is read", rule_text(t, r));
 			fenced = true;
 		}
 	}
@@ -639,7 +681,7 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 
 			if (r->valid)
 				add_single(b, STEP_CONTRACT, STEP_SQL, t, ShareUpdateExclusiveLock,
-						   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), r->hidden), NULL);
+						   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), r->hidden), NULL)->note = rule_text(t, r);
 		}
 	}
 	b->group++;
@@ -746,9 +788,13 @@ plan_compile(const char *name, const char *definition, const char *options)
 	foreach(lc, d->operations)
 	{
 		Operation  *op = lfirst(lc);
+		SourceContext context;
 
+		source_begin(&context, NULL, op->path);
 		shape_apply(plan_table(p, op, subscribers_ready), op);
+		source_end(&context);
 	}
+	check_new_names(p);
 	foreach(lc, p->tables)
 		shape_finish(lfirst(lc));
 	/* from here on nothing of the user's is looked up by name: with this path, what the server prints is qualified */

@@ -76,6 +76,7 @@ typedef struct Rule
 	char	   *name;			/* its name in the end */
 	char	   *hidden;			/* its name until then: _mig_k1 */
 	Column	   *column;			/* for NOT NULL; NULL for a CHECK */
+	bool		filled;			/* not the user's: every pair has its new value, so that nothing is lost in the swap */
 	RawExpr    *raw;			/* of a CHECK, against `shape` */
 	List	   *shape;			/* SnapshotColumn * */
 	bool		no_inherit;

@@ -15,6 +15,8 @@
 #include "compile/view.h"
 #include "store/transform.h"
 
+#define CLOSED_TRIGGER "mig_closed"
+
 /* How a table's views check privileges */
 typedef struct ViewRights
 {
@@ -132,9 +134,16 @@ view_plain_sql(const char *version_schema, Oid relid)
 
 /* A view's target list of typed NULLs over mig.closed(). */
 static void
-closed_body(StringInfo buf, const char *columns, const char *message, const char *hint)
+closed_body(StringInfo buf, const char *view, const char *columns, const char *message, const char *hint)
 {
-	appendStringInfo(buf, "SELECT %s FROM mig.closed(%s, %s) AS c;\n", columns, quote_literal_cstr(message), quote_literal_cstr(hint));
+	const char *m = quote_literal_cstr(message);
+	const char *h = quote_literal_cstr(hint);
+
+	/* without OFFSET a condition on a column would become NULL = … when planned, and answer "no rows" without a call */
+	appendStringInfo(buf, "SELECT %s FROM mig.closed(%s, %s) AS c OFFSET 0;\n", columns, m, h);
+	/* without it a write would get the server's own text, which names no version to use */
+	appendStringInfo(buf, "CREATE OR REPLACE TRIGGER " CLOSED_TRIGGER " INSTEAD OF INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION mig.closed_write(%s, %s);\n",
+					 view, m, h);
 }
 
 char *
@@ -157,7 +166,7 @@ view_closed_sql(const char *version_schema, const Table *t, const char *message,
 							 collate_sql(c->type, c->collation), quote_identifier(c->name));
 	}
 	view_head(&buf, false, view, &rights);
-	closed_body(&buf, columns.data, message, hint);
+	closed_body(&buf, view, columns.data, message, hint);
 	appendStringInfoString(&buf, grants_sql(view, t->relid, &rights, t));
 	foreach(lc, t->columns)
 	{
@@ -188,7 +197,7 @@ view_closed_old_sql(const char *schema, const Table *t, const char *message, con
 							 collate_sql(c->old_type, c->old_collation), quote_identifier(c->old_name));
 	}
 	appendStringInfo(&buf, "CREATE OR REPLACE VIEW %s AS ", sql_qualified(schema, t->name));
-	closed_body(&buf, columns.data, message, hint);
+	closed_body(&buf, sql_qualified(schema, t->name), columns.data, message, hint);
 	return buf.data;
 }
 
@@ -211,7 +220,7 @@ view_close_existing_sql(Oid view, const char *message, const char *hint)
 						 collate_sql(type, (Oid) strtoul(v[3], NULL, 10)), quote_identifier(v[0]));
 	}
 	appendStringInfo(&buf, "CREATE OR REPLACE VIEW %s AS ", sql_relation_name(view));
-	closed_body(&buf, columns.data, message, hint);
+	closed_body(&buf, sql_relation_name(view), columns.data, message, hint);
 	return buf.data;
 }
 
@@ -233,6 +242,8 @@ rules_sql(StringInfo buf, const Table *t)
 	{
 		Rule	   *r = lfirst(lc);
 
+		if (r->filled)
+			continue;
 		appendStringInfo(buf, "%s mig.holds(t.xmin, t.cmin, %s::pg_catalog.regclass, %s, %s, %s, (%s))", first ? " WHERE" : " AND",
 						 quote_literal_cstr(sql_qualified(t->schema, t->name)), r->column ? "'n'" : "'c'",
 						 quote_literal_cstr(r->name ? r->name : ""), quote_literal_cstr(r->column ? r->column->name : ""), r->sql);
@@ -313,6 +324,7 @@ view_open_sql(const char *version_schema, const char *inner_schema, const Table 
 	bool		first = true;
 
 	initStringInfo(&buf);
+	appendStringInfo(&buf, "DROP TRIGGER " CLOSED_TRIGGER " ON %s;\n", view);
 	view_head(&buf, true, view, &rights);
 	appendStringInfoString(&buf, "SELECT ");
 	foreach(lc, t->columns)
@@ -337,6 +349,8 @@ view_direct_sql(const char *version_schema, const Table *t, bool opening)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
+	if (opening)
+		appendStringInfo(&buf, "DROP TRIGGER " CLOSED_TRIGGER " ON %s;\n", view);
 	view_head(&buf, true, view, &rights);
 	appendStringInfo(&buf, "SELECT %s FROM %s AS t;\n", column_list(t), sql_qualified(t->schema, t->name));
 	defaults_sql(&buf, view, t, opening);

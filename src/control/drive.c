@@ -17,6 +17,7 @@
 #include "base/lock.h"
 #include "base/settings.h"
 #include "base/txn.h"
+#include "compile/plan.h"
 #include "control/drive.h"
 #include "control/lifecycle.h"
 #include "control/steps.h"
@@ -48,13 +49,22 @@ step_detail(const Step *s, const char *more)
 	return buf.data;
 }
 
+/* Does a ready migration go on without being asked? Not again after its fence has come down. */
+static bool
+completes_itself(const Migration *mig)
+{
+	char	   *value = mig->error ? NULL : option_text(mig->options, "auto_complete");
+
+	return value && strcmp(value, "true") == 0;
+}
+
 /* Enter the phase that a step runs in; false when the migration is held before it. */
 static bool
 enter_phase_of(Migration *mig, const Step *s)
 {
 	MigPhase	phase = lifecycle_phase_of(s->phase);
 
-	if (mig->phase == phase || s->phase == STEP_CONTRACT)
+	if (mig->phase == phase)
 		return true;
 	if (lifecycle_held(mig, phase))
 		return false;
@@ -125,6 +135,11 @@ run_backfill(Unit *u)
 	migration_set_waiting(u->mig->id, r == UNIT_WAIT ? "rows or ranges are locked by other sessions" : NULL);
 	if (r != UNIT_END)
 		return;
+	if (!advisory_lock(MIG_LOCK_MIGRATION, u->mig->id, ExclusiveLock, false, true))
+	{
+		u->result = DRIVE_WAIT;
+		return;
+	}
 	step_done(u->mig->id, u->step->no, true);
 	event_write(u->mig->id, "filled", step_detail(u->step, NULL));
 }
@@ -144,17 +159,50 @@ run_check(Unit *u)
 		u->result = DRIVE_WAIT;
 }
 
+/* How long a lock was held, as JSON text members. Only what clients' reads or writes wait for counts as locked. */
+static char *
+lock_members(LOCKMODE lock, double ms)
+{
+	if (lock == NoLock)
+		return psprintf(", \"locked_ms\": %.1f", ms);
+	return psprintf(", \"lock\": \"%s\", \"%s\": %.1f", step_lock_name(lock), lock > ShareUpdateExclusiveLock ? "locked_ms" : "ms", ms);
+}
+
+/*
+ * May the version be opened? A transaction with a snapshot from before the fill would see the new columns empty, as views are looked up at
+ * once, whatever the snapshot. So this waits, without a lock, until there is none, as CREATE INDEX CONCURRENTLY does.
+ */
+static bool
+snapshots_are_new(Unit *u)
+{
+	bool		filled = false;
+	char	   *old;
+	ListCell   *lc;
+
+	foreach(lc, steps_of(u->mig->id))
+		filled = filled || ((Step *) lfirst(lc))->kind == STEP_BACKFILL;
+	if (!filled)
+		return true;
+	old = migration_old_snapshot(u->mig->id);
+	migration_set_waiting(u->mig->id, old ? psprintf("a transaction from before the rows were filled: %s", old) : NULL);
+	return old == NULL;
+}
+
 /* Run a group of SQL steps. */
 static void
 run_group(Unit *u)
 {
 	Migration  *mig = u->mig;
 	Step	   *s = u->step;
-	double		ms = steps_run(mig, steps_of_group(mig->id, s->group), mig_lock_retries);
-	Step	   *next = step_next(mig->id);
+	double		ms;
+	Step	   *next;
 
+	/* what clients are shown must not be taken back by a crash; also, a worker's commits are asynchronous otherwise */
+	(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	ms = steps_run(mig, steps_of_group(mig->id, s->group), mig_lock_retries);
+	next = step_next(mig->id);
 	if (s->lock >= ShareUpdateExclusiveLock || next == NULL)
-		event_write(mig->id, next ? "step" : "swapped", step_detail(s, psprintf(", \"locked_ms\": %.1f", ms)));
+		event_write(mig->id, next ? "step" : "swapped", step_detail(s, lock_members(s->lock, ms)));
 	if (s->phase == STEP_OPEN)
 		lifecycle_enter(mig, PHASE_READY, NULL);
 	else if (next == NULL)
@@ -179,7 +227,10 @@ run_unit(void *arg)
 			run_check(u);
 			break;
 		case STEP_SQL:
-			run_group(u);
+			if (u->step->phase == STEP_OPEN && !snapshots_are_new(u))
+				u->result = DRIVE_WAIT;
+			else
+				run_group(u);
 			break;
 		case STEP_CONCURRENTLY:
 			if (utility_run(u->mig, u->step) == UTILITY_WAIT)
@@ -231,12 +282,25 @@ error_members(const ErrorData *e)
 	return buf.data;
 }
 
+/* What to tell of an error: for a rule that does not hold, which rule and which rows. */
+static char *
+failure_text(const Step *s, const ErrorData *e)
+{
+	char	   *keys = NULL;
+
+	if (e->sqlerrcode == ERRCODE_CHECK_VIOLATION && e->constraint_name && strncmp(e->constraint_name, "_mig_k", 6) == 0)
+		keys = verify_violations(s->relid, e->constraint_name);
+	if (keys)
+		return psprintf("it is not so that %s; rows that contradict: %s", s->note, keys);
+	return e->detail ? psprintf("%s: %s", e->message, e->detail) : e->message;
+}
+
 /* A step has raised: wait and try again, go back to ready from completing, or stop with the reason. */
 static void
 note_failure(Unit *u, const ErrorData *e)
 {
 	Migration  *mig = migration_by_id(u->mig->id);
-	char	   *message = e->detail ? psprintf("%s: %s", e->message, e->detail) : e->message;
+	char	   *message = failure_text(u->step, e);
 
 	u->mig = mig;
 	u->result = DRIVE_WAIT;
@@ -260,7 +324,7 @@ claim(Unit *u)
 	Step	   *s = step_next(mig->id);
 	bool		shared;
 
-	if (s == NULL || (s->phase == STEP_CONTRACT && mig->phase != PHASE_COMPLETING))
+	if (s == NULL || (s->phase == STEP_CONTRACT && mig->phase != PHASE_COMPLETING && !completes_itself(mig)))
 	{
 		u->result = DRIVE_REST;
 		return false;
@@ -284,7 +348,7 @@ drive(int64 migration_id)
 	Unit		u = {.mig = migration_by_id(migration_id)};
 	ErrorData  *error = NULL;
 
-	if (u.mig == NULL || u.mig->paused || lifecycle_ended(u.mig->phase) || u.mig->phase == PHASE_READY)
+	if (u.mig == NULL || u.mig->paused || lifecycle_ended(u.mig->phase) || (u.mig->phase == PHASE_READY && !completes_itself(u.mig)))
 	{
 		backfill_release();
 		return DRIVE_REST;

@@ -87,7 +87,7 @@ finish_retry(Migration *mig)
 	Step	   *next = step_next(mig->id);
 	ListCell   *lc;
 
-	if (next == NULL || next->kind != STEP_VALIDATE)
+	if (mig->error == NULL || next == NULL || next->kind != STEP_VALIDATE)
 		return;
 	/* rows may have been corrected: look at the whole table again, filling first */
 	foreach(lc, steps_of(mig->id))

@@ -255,7 +255,11 @@ look(void)
 	wait = probe(now);
 	reap();
 	foreach(lc, shmem_work())
-		wait = Min(wait, serve(lfirst(lc), now));
+	{
+		long		next = serve(lfirst(lc), now);	/* Min() would evaluate the call twice */
+
+		wait = Min(wait, next);
+	}
 	return wait;
 }
 

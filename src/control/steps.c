@@ -11,12 +11,14 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
+#include "control/guard.h"
 #include "control/steps.h"
 
 typedef struct Attempt
@@ -50,6 +52,37 @@ touches_views(const Attempt *a)
 	return a->undo;
 }
 
+/* Append views to be replaced or dropped. */
+static List *
+append_views(List *wants, const SqlRows *rows)
+{
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		LockWant   *want = palloc(sizeof(LockWant));
+
+		want->relid = (Oid) strtoul(rows->v[r][0], NULL, 10);
+		want->mode = AccessExclusiveLock;
+		wants = lappend(wants, want);
+	}
+	return wants;
+}
+
+/* Append the closed views of the version: they stand on no table. */
+static List *
+want_closed_views(List *wants, const char *version_schema)
+{
+	SqlRows    *rows;
+	Identity	saved;
+
+	admin_begin(&saved);
+	rows = sql_queryp("SELECT DISTINCT c.oid FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class"
+					  " WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_proc'::regclass"
+					  " AND d.refobjid = 'mig.closed(text, text)'::regprocedure AND c.relnamespace = to_regnamespace(quote_ident($1)) ORDER BY 1",
+					  P_text(version_schema));
+	identity_end(&saved);
+	return append_views(wants, rows);
+}
+
 /* Append the views that stand on a table, outermost first. */
 static List *
 want_views(List *wants, Oid relid)
@@ -66,15 +99,7 @@ want_views(List *wants, Oid relid)
 					  " WHERE c.relkind = 'v' AND (n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
 					  " GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(relid));
 	identity_end(&saved);
-	for (uint64 r = 0; r < rows->n; r++)
-	{
-		LockWant   *want = palloc(sizeof(LockWant));
-
-		want->relid = (Oid) strtoul(rows->v[r][0], NULL, 10);
-		want->mode = AccessExclusiveLock;
-		wants = lappend(wants, want);
-	}
-	return wants;
+	return append_views(wants, rows);
 }
 
 /* Order of table locks: by OID, the stronger mode first. */
@@ -103,10 +128,12 @@ wanted_locks(const Attempt *a)
 	{
 		Step	   *s = lfirst(lc);
 
-		if (OidIsValid(s->relid) && s->lock != NoLock && (s->done || !a->undo))
+		if (OidIsValid(s->relid) && s->lock != NoLock && (s->done || !a->undo) && get_rel_name(s->relid) != NULL)
 			tables = lappend(tables, s);
 	}
 	list_sort(tables, compare_steps);
+	if (views)
+		wants = want_closed_views(wants, a->mig->version_schema);
 	foreach(lc, views ? tables : NIL)
 	{
 		Step	   *s = lfirst(lc);
@@ -143,6 +170,13 @@ run_step(const Attempt *a, const Step *s)
 	step_done(a->mig->id, s->no, !a->undo);
 }
 
+/* Has somebody dropped the table that a step was for? Then there is nothing to undo on it, but views of it. */
+static bool
+is_gone(const Step *s)
+{
+	return OidIsValid(s->relid) && s->lock > AccessShareLock && get_rel_name(s->relid) == NULL;
+}
+
 /* Run or undo the steps in order. */
 static void
 run_all(const Attempt *a)
@@ -156,6 +190,11 @@ run_all(const Attempt *a)
 		CHECK_FOR_INTERRUPTS();
 		if (a->undo && (!s->done || (a->keep_version && s->keep)))
 			continue;
+		if (a->undo && is_gone(s))
+		{
+			step_done(a->mig->id, s->no, false);
+			continue;
+		}
 		run_step(a, s);
 	}
 }
@@ -170,7 +209,9 @@ attempt(void *arg)
 
 	owner_begin(&saved, a->mig->owner, true);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	/* ANALYZE of the hidden columns alone warns of extended statistics on others */
+	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	guard_lift();
 	/* the deadlock check cancels an autovacuum in our way, and makes us the victim before a client */
 	(void) set_config_option("deadlock_timeout", psprintf("%dms", Max(mig_lock_timeout / 5, 1)), PGC_SUSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);

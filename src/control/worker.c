@@ -18,6 +18,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/txn.h"
+#include "compile/plan.h"
 #include "control/background.h"
 #include "control/drive.h"
 #include "control/worker.h"
@@ -101,6 +102,15 @@ crew_add(Crew *crew)
 	return started;
 }
 
+/* How many workers may fill a migration's rows. */
+static int
+workers_allowed(const Migration *mig)
+{
+	char	   *workers = option_text(mig->options, "workers");
+
+	return workers ? Max(atoi(workers), 1) : mig_max_workers;
+}
+
 /* Start helpers for a migration that has rows to fill, as far as there are ranges for them. */
 static void
 crew_tend(const Migration *mig)
@@ -109,21 +119,23 @@ crew_tend(const Migration *mig)
 	Step	   *step;
 	TimestampTz now = GetCurrentTimestamp();
 	int			wanted;
+	int			claimable;
 
-	if (mig_max_workers <= 1 || mig->phase != PHASE_BACKFILLING)
+	if (mig->phase != PHASE_BACKFILLING)
 		return;
 	crew = crew_get(mig->id);
 	if (crew->next_look > now)
 		return;
 	crew->next_look = TimestampTzPlusMilliseconds(now, CREW_LOOK_MS);
 	crew_reap(crew, now);
-	wanted = mig_max_workers - 1 - list_length(crew->handles);
+	wanted = workers_allowed(mig) - 1 - list_length(crew->handles);
 	if (wanted <= 0 || crew->next_look > TimestampTzPlusMilliseconds(now, CREW_LOOK_MS))
 		return;
 	step = step_next(mig->id);
 	if (step == NULL || step->kind != STEP_BACKFILL)
 		return;
-	wanted = Min(wanted, backfill_claimable(mig, step));
+	claimable = backfill_claimable(mig, step);
+	wanted = Min(wanted, claimable);
 	while (wanted-- > 0 && crew_add(crew))
 		;
 }
@@ -168,9 +180,12 @@ leader_round(Leader *leader)
 		{
 			Migration  *mig = lfirst(lc);
 
-			/* whoever resumes it wakes us */
-			if (!mig->paused)
-				result = Min(result, drive_slice(mig, true));
+			DriveResult r;
+
+			if (mig->paused)	/* whoever resumes it wakes us */
+				continue;
+			r = drive_slice(mig, true);
+			result = Min(result, r);
 		}
 	}
 	txn_end();

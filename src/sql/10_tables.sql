@@ -16,6 +16,7 @@ CREATE TABLE mig.migration (
     settings text[] NOT NULL DEFAULT '{}',
     was_ready boolean NOT NULL DEFAULT false,
     divergent bigint,
+    filled_xid xid8,
     system_identifier bigint NOT NULL,
     database_name text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -59,6 +60,7 @@ CREATE TABLE mig.task (
     missing bigint NOT NULL DEFAULT 0,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    busy_ms bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (migration_id, step_no),
     FOREIGN KEY (migration_id, step_no) REFERENCES mig.step ON DELETE CASCADE
 );

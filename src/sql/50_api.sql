@@ -44,3 +44,8 @@ COMMENT ON FUNCTION mig_use(text, boolean) IS 'sets search_path to a version and
 CREATE FUNCTION mig_retire(name text, older_than interval DEFAULT '1 day') RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'mig_retire';
 COMMENT ON FUNCTION mig_retire(text, interval) IS 'removes the closed schema of an ended version';
+
+CREATE FUNCTION mig_validate(name text)
+    RETURNS TABLE (relation text, checked bigint, divergent bigint, repaired bigint, sample jsonb)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_validate';
+COMMENT ON FUNCTION mig_validate(text) IS 'checks every row''s pairs now: how many break the rule of the version that wrote them last, with samples';

@@ -274,6 +274,16 @@ migration_set_waiting(int64 id, const char *reason)
 				P_int8(id), P_text(reason));
 }
 
+char *
+migration_old_snapshot(int64 id)
+{
+	admin_execp("UPDATE mig.migration SET filled_xid = pg_current_xact_id() WHERE id = $1 AND filled_xid IS NULL", P_int8(id));
+	return admin_queryp("SELECT (SELECT format('pid %s (%s): %s', a.pid, coalesce(a.state, a.backend_type), left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120))"
+						"  FROM pg_stat_activity a WHERE a.datname = m.database_name AND a.pid <> pg_backend_pid()"
+						"  AND a.backend_type <> 'autovacuum worker' AND age(a.backend_xmin) > age(m.filled_xid::xid) ORDER BY age(a.backend_xmin) DESC LIMIT 1)"
+						" FROM mig.migration m WHERE m.id = $1", P_int8(id))->v[0][0];
+}
+
 void
 migration_set_divergent(int64 id, int64 divergent)
 {

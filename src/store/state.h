@@ -96,6 +96,11 @@ extern void migration_forget_former(const char *version_schema);	/* a new run ta
 extern void migration_set_phase(int64 id, MigPhase phase);	/* only for lifecycle.c */
 extern void migration_set_pause(int64 id, bool paused, const char *reason, const char *error);
 extern void migration_set_waiting(int64 id, const char *reason);	/* why nothing moves; NULL clears */
+/*
+ * The oldest session of this database whose snapshot is from before the first call for this migration: "pid 123 (state): query"; NULL when all are
+ * newer. Rows read under an older snapshot are as they were before they were filled.
+ */
+extern char *migration_old_snapshot(int64 id);
 extern void migration_set_divergent(int64 id, int64 divergent);
 extern void migration_set_retired(int64 id);
 extern void migration_set_options(int64 id, const char *options);

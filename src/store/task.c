@@ -50,7 +50,7 @@ admin_query(const char *sql, int n, const SqlParam *params)
 Task *
 task_get(int64 migration_id, int step_no)
 {
-	SqlRows    *rows = admin_queryp("SELECT relid, relfilenode, blocks, lanes, rows_total, rows_done, divergent, missing FROM mig.task"
+	SqlRows    *rows = admin_queryp("SELECT relid, relfilenode, blocks, lanes, rows_total, rows_done, divergent, missing, busy_ms FROM mig.task"
 									" WHERE migration_id = $1 AND step_no = $2", P_int8(migration_id), P_int4(step_no));
 	Task	   *task;
 	char	  **v;
@@ -69,6 +69,7 @@ task_get(int64 migration_id, int step_no)
 	task->rows_done = pg_strtoint64(v[5]);
 	task->divergent = pg_strtoint64(v[6]);
 	task->missing = pg_strtoint64(v[7]);
+	task->busy_ms = pg_strtoint64(v[8]);
 	return task;
 }
 
@@ -82,13 +83,13 @@ task_create(const Task *task, int64 range_pages, int first_lane)
 	admin_execp("WITH gone AS (DELETE FROM mig.task WHERE migration_id = $1 AND step_no = $2 RETURNING 1)"
 				" DELETE FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND EXISTS (SELECT FROM gone)",
 				P_int8(task->migration_id), P_int4(task->step_no));
-	admin_execp("WITH made AS (INSERT INTO mig.task (migration_id, step_no, relid, relation, relfilenode, blocks, lanes, rows_total, rows_done)"
-				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING 1)"
+	admin_execp("WITH made AS (INSERT INTO mig.task (migration_id, step_no, relid, relation, relfilenode, blocks, lanes, rows_total, rows_done, busy_ms)"
+				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $12) ON CONFLICT DO NOTHING RETURNING 1)"
 				" INSERT INTO mig.range (migration_id, step_no, first_block, end_block, lane, next_block)"
 				" SELECT $1, $2, b, least(b + $10, $6), $11, b FROM made, generate_series(0, $6 - 1, $10) b",
 				P_int8(task->migration_id), P_int4(task->step_no), P_oid(task->relid), P_text(sql_relation_name(task->relid)),
 				P_oid(task->relfilenode), P_int8(task->blocks), P_int4(task->lanes), P_int8(task->rows_total),
-				P_int8(task->rows_done), P_int8(range_pages), P_int4(first_lane));
+				P_int8(task->rows_done), P_int8(range_pages), P_int4(first_lane), P_int8(task->busy_ms));
 }
 
 /* A row of RANGE_COLUMNS as a struct. */
@@ -141,7 +142,9 @@ range_advance(const Range *r, int64 rows)
 {
 	admin_execp("WITH r AS (UPDATE mig.range SET lane = $2, next_block = $3, state = $4, not_before = NULL WHERE id = $1"
 				" RETURNING migration_id, step_no)"
-				" UPDATE mig.task t SET rows_done = rows_done + $5, updated_at = clock_timestamp() FROM r"
+				" UPDATE mig.task t SET rows_done = rows_done + $5, updated_at = clock_timestamp(),"
+				/* pauses don't count */
+				" busy_ms = busy_ms + least(extract(epoch FROM clock_timestamp() - t.updated_at) * 1000, 2000)::bigint FROM r"
 				" WHERE t.migration_id = r.migration_id AND t.step_no = r.step_no",
 				P_int8(r->id), P_int4(r->lane), P_int8(r->next_block), P_text(range_states[r->state]), P_int8(rows));
 }

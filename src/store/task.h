@@ -25,6 +25,7 @@ typedef struct Task
 	int64		rows_done;
 	int64		divergent;		/* verification: rows that break their rule */
 	int64		missing;		/* verification: rows with an untouched pair */
+	int64		busy_ms;		/* time spent on it, without pauses */
 } Task;
 
 typedef enum RangeState

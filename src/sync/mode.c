@@ -205,5 +205,5 @@ sync_failure(Relation rel, TimestampTz *logged_in, TupleTableSlot *row, ItemPoin
 	ereport(LOG,
 			(errmsg("up of column \"%s\" of table \"%s\" failed: %s", name, RelationGetRelationName(rel), error),
 			 errdetail_log("The row with key %s is written without it.", sync_row_key(rel, row, tid)),
-			 errhint("mig_validate() lists such rows. This is told once per table and transaction.")));
+			 errhint("Correct the row: the next write that up can follow fills it. This is told once per table and transaction.")));
 }

@@ -137,7 +137,7 @@ mig_closed(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
-/* mig.closed_write(): INSTEAD OF trigger of a closed view, so that an INSERT raises the same; arguments: message, hint */
+/* mig.closed_write(): INSTEAD OF trigger of a closed view, so that a write raises the same; arguments: message, hint */
 Datum
 mig_closed_write(PG_FUNCTION_ARGS)
 {

@@ -328,7 +328,8 @@ apply_up(Sync *sync, int i)
 	}
 	set_pair_state(sync, i, PAIR_UNTOUCHED);
 	if (sync->last)
-		sync_failure(sync->rel, &sync->transform->logged_in, work, &sync->data->tg_trigtuple->t_self, pair->new_att, error);
+		sync_failure(sync->rel, &sync->transform->logged_in, work, &sync->data->tg_trigtuple->t_self,
+					 pair->old_att ? pair->old_att : pair->new_att, error);
 	return set_value(sync, pair->new_att, (Datum) 0, true);
 }
 

@@ -10,6 +10,7 @@
  */
 #include "base/compat.h"
 
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "executor/tuptable.h"
@@ -18,6 +19,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -256,10 +258,67 @@ check_reset(Check *c, bool careful)
 	c->found = (Findings) {0};
 }
 
+/* jsonb of a row's key: its primary key, or its ctid. */
+static char *
+key_sql(Relation rel)
+{
+	Bitmapset  *key = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	StringInfoData buf;
+	int			i = -1;
+
+	initStringInfo(&buf);
+	while ((i = bms_next_member(key, i)) >= 0)
+	{
+		AttrNumber	att = i + FirstLowInvalidHeapAttributeNumber;
+		char	   *name = NameStr(TupleDescAttr(RelationGetDescr(rel), att - 1)->attname);
+
+		appendStringInfo(&buf, "%s%s, t.%s", buf.len ? ", " : "", quote_literal_cstr(name), quote_identifier(name));
+	}
+	if (buf.len == 0)
+		appendStringInfoString(&buf, "'ctid', t.ctid::text");
+	return psprintf("jsonb_build_object(%s)", buf.data);
+}
+
+/* Open a table, or say that it is gone. */
+static Relation
+open_table(Oid relid, const char *name)
+{
+	Relation	rel = try_table_open(relid, AccessShareLock);
+
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s of this migration is gone", name ? name : psprintf("with OID %u", relid)),
+				 errhint("Call mig_rollback to end the migration.")));
+	return rel;
+}
+
+/* JSON array of some keys of rows that violate a CHECK constraint of the table; NULL when none does or it cannot be told. */
+char *
+verify_violations(Oid relid, const char *constraint)
+{
+	Relation	rel = open_table(relid, NULL);
+	Identity	saved;
+	char	   *condition;
+	char	   *keys = NULL;
+
+	owner_begin(&saved, rel->rd_rel->relowner, true);
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	condition = sql_textp("SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = $1 AND conname = $2 AND contype = 'c'",
+						  P_oid(relid), P_text(constraint));
+	if (condition)
+		keys = sql_text(psprintf("SELECT jsonb_agg(k) FROM (SELECT %s AS k FROM ONLY %s AS t WHERE NOT (%s) LIMIT 10) x",
+								 key_sql(rel), sql_relation_name(relid), condition));
+	identity_end(&saved);
+	table_close(rel, NoLock);
+	return keys;
+}
+
 Findings
 verify_blocks(const Migration *mig, Oid relid, int64 first, int64 end)
 {
-	Check		c = {.rel = table_open(relid, AccessShareLock),.first = first};
+	Check		c = {.rel = open_table(relid, NULL),.first = first};
 	ErrorData  *error;
 
 	c.end = RelationGetNumberOfBlocks(c.rel);
@@ -296,14 +355,9 @@ relfilenode_of(Oid relid)
 static Task *
 make_task(const Migration *mig, const Step *step)
 {
-	Relation	rel = try_table_open(step->relid, AccessShareLock);
+	Relation	rel = open_table(step->relid, step->relation);
 	Task		task = {.migration_id = mig->id,.step_no = step->no,.relid = step->relid,.lanes = 1};
 
-	if (rel == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s is gone", step->relation),
-				 errhint("Roll the migration back with mig_rollback().")));
 	task.relfilenode = rel->rd_rel->relfilenode;
 	task.blocks = RelationGetNumberOfBlocks(rel);
 	task.rows_total = (int64) Max(rel->rd_rel->reltuples, 0);

@@ -12,6 +12,9 @@
 extern UnitResult verify_unit(const Migration *mig, const Step *step);
 extern void verify_restart(const Migration *mig, const Step *step);	/* begin again with the first range */
 
+/* JSON array of some keys of rows that violate a CHECK constraint; NULL when none does. */
+extern char *verify_violations(Oid relid, const char *constraint);
+
 /* What a check has found */
 typedef struct Findings
 {

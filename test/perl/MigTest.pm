@@ -16,8 +16,8 @@ use IPC::Run ();
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(mig_node one start_ok wait_for phase_of crash restart_after_crash same_ok empty_ok fails_ok schema_dump same_schema_ok
-  load_file shared_file clients_begin clients_end client_errors no_crash_ok test_all);
+our @EXPORT = qw(mig_node one configure stop_before start_ok start_held wait_for wait_until phase_of hold crash restart_after_crash kill_worker same_ok
+  empty_ok fails_ok schema_dump same_schema_ok load_file shared_file clients_begin clients_end client_errors no_crash_ok test_all);
 
 our $limit = $ENV{MIG_TEST_WAIT} || 120;    # seconds that any one wait may take
 
@@ -45,6 +45,18 @@ sub one
 	return $node->safe_psql($db || 'postgres', $sql);
 }
 
+# Change settings of a running server; undef takes one back to its default.
+sub configure
+{
+	my ($node, %settings) = @_;
+	one($node, "ALTER SYSTEM " . (defined $settings{$_} ? "SET $_ = '$settings{$_}'" : "RESET $_")) for sort keys %settings;
+	one($node, 'SELECT pg_reload_conf()');
+	return;
+}
+
+# Let workers stop before this step; undef: let them go on.
+sub stop_before { my ($node, $step) = @_; return configure($node, 'mig_control.stop_before' => $step) }
+
 # A literal, dollar-quoted.
 sub lit { my ($s) = @_; return "\$mig\$$s\$mig\$" }
 
@@ -55,7 +67,7 @@ sub start_ok
 	my ($rc, $out, $err) =
 	  $node->psql($db || 'postgres', 'SELECT mig_start(' . join(', ', map { lit($_) } ($name, $definition, $options || '{}')) . ')');
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return ok($rc == 0, "start $name") || diag($err);
+	return ok($rc == 0, "start $name") || BAIL_OUT($err);
 }
 
 sub phase_of { my ($node, $name, $db) = @_; return one($node, 'SELECT phase FROM mig_status(' . lit($name) . ')', $db) }
@@ -76,9 +88,61 @@ sub wait_for
 	  || diag($err, $node->psql($db || 'postgres', 'SELECT * FROM mig_status(); SELECT * FROM mig.events', on_error_stop => 0));
 }
 
+# Wait until a query says t, whatever the server does meanwhile; a test of its own.
+sub wait_until
+{
+	my ($node, $sql, $name, $db) = @_;
+	my ($end, $now, $err) = (time + $limit, '', '');
+	while (time < $end)
+	{
+		my $rc = $node->psql($db || 'postgres', $sql, stdout => \$now, stderr => \$err);
+		last if $rc == 0 && $now eq 't';
+		sleep 0.05;
+	}
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ok($now eq 't', $name) || diag($now, $err, $node->psql($db || 'postgres', 'SELECT * FROM mig_status(); SELECT * FROM mig.events', on_error_stop => 0));
+}
+
+# A session in a transaction that has run these statements. Ends with ->quit.
+sub hold
+{
+	my ($node, $db, @sql) = @_;
+	my $session = $node->background_psql($db || 'postgres', on_error_stop => 1);
+	$session->query_safe($_) for 'BEGIN', @sql;
+	return $session;
+}
+
+# Start a migration and keep it in the middle of its backfill: a row that is locked (by this statement) is gone round, and waited for at the end.
+# Returns the session that holds the row; the backfill may end after ->quit.
+sub start_held
+{
+	my ($node, $name, $definition, $options, $db, $sql) = @_;
+	my $step = one($node, 'SELECT min(step) FROM mig_plan(' . join(', ', map { lit($_) } ($name, $definition, $options || '{}')) . ") WHERE phase = 'backfill'", $db);
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	stop_before($node, $step);
+	start_ok($node, $name, $definition, $options, $db);
+	my $session = hold($node, $db, $sql);
+	stop_before($node, undef);
+	wait_until($node, "SELECT phase = 'backfilling' AND rows_done > 0 FROM mig_status(" . lit($name) . ')', "$name is in its backfill", $db);
+	return $session;
+}
+
 # The server dies at once, and comes back.
 sub crash { my ($node) = @_; $node->stop('immediate'); return }
 sub restart_after_crash { my ($node) = @_; crash($node); $node->start; return }
+
+# SIGKILL of a worker, upon which the server restarts by itself; returns when it takes connections again. False when there is no worker.
+sub kill_worker
+{
+	my ($node, $type, $db) = @_;
+	my $pid = one($node, "SELECT pid FROM pg_stat_activity WHERE backend_type = '$type' AND datname = '" . ($db || 'postgres') . "' LIMIT 1");
+	return 0 if $pid eq '';
+	my $log = -s $node->logfile;
+	kill('KILL', $pid) or return 0;
+	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $log);
+	wait_until($node, 'SELECT true', "the server is back after a SIGKILL of its $type");
+	return 1;
+}
 
 # Two queries give the same rows, duplicates counted: the standing oracle is a difference query, not a look.
 sub same_ok
@@ -169,6 +233,7 @@ sub clients_begin
 	my @cmd = ('pgbench', '-n', '--verbose-errors', '-M', $o{protocol} || 'simple', '-c', $o{clients} || 2, '-T', 1, '-f', "$dir/script.sql");
 	push @cmd, '-R', $o{rate} if $o{rate};
 	push @cmd, map { ('-D', "$_=$o{vars}{$_}") } sort keys %{ $o{vars} || {} };
+	my $parent = $$;
 	my $pid = fork() // die "fork: $!";
 	if ($pid == 0)
 	{
@@ -176,7 +241,7 @@ sub clients_begin
 		$ENV{PGHOST} = $node->host; $ENV{PGPORT} = $node->port; $ENV{PGDATABASE} = $o{db} || 'postgres';
 		$ENV{PGOPTIONS} = "-c search_path=$o{path}" if $o{path};
 		open(STDOUT, '>>', "$dir/out"); open(STDERR, '>>', "$dir/err");
-		while (!-e "$dir/stop") { system(@cmd) == 0 or sleep 0.1 }
+		while (!-e "$dir/stop" && getppid() == $parent) { system(@cmd) == 0 or sleep 0.1 }
 		require POSIX;
 		POSIX::_exit(0);    # not the parent's END blocks
 	}
@@ -205,11 +270,11 @@ sub client_errors
 	return grep { /error|ERROR:|FATAL:|PANIC:/ && !/$cut/ } split(/^/, PostgreSQL::Test::Utils::slurp_file("$clients->{dir}/err"));
 }
 
-# The server did not crash by itself (clients_end() cannot tell such a cut from one that the test made).
+# The server did not crash by itself (clients_end() cannot tell such a cut from one that the test made); SIGKILL is ours.
 sub no_crash_ok
 {
 	my ($node) = @_;
-	my @lines = grep { /terminated by signal|PANIC:|TRAP:/ } split(/^/, PostgreSQL::Test::Utils::slurp_file($node->logfile));
+	my @lines = grep { /terminated by signal (?!9:)|PANIC:|TRAP:/ } split(/^/, PostgreSQL::Test::Utils::slurp_file($node->logfile));
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return is(scalar(@lines), 0, $node->name . ' did not crash by itself') || diag(@lines);
 }
