@@ -15,9 +15,9 @@ DATA_built   = mig_control--$(EXTVERSION).sql
 EXTRA_CLEAN  = $(DATA_built) tmp_check tmp_check_iso output_iso results regression.diffs regression.out
 
 REGRESS      = $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql)))
-REGRESS_OPTS = --inputdir=$(srcdir) --temp-instance=tmp_check --temp-config=$(srcdir)/test/test.conf --load-extension=mig_control
+REGRESS_OPTS = --inputdir=$(srcdir) --no-locale --encoding=UTF8 --temp-instance=tmp_check --temp-config=$(srcdir)/test/test.conf --load-extension=mig_control
 ISOLATION    = $(patsubst $(srcdir)/test/isolation/specs/%.spec,%,$(sort $(wildcard $(srcdir)/test/isolation/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --outputdir=output_iso --temp-instance=tmp_check_iso --temp-config=$(srcdir)/test/test.conf --load-extension=mig_control
+ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --outputdir=output_iso --temp-instance=tmp_check_iso --temp-config=$(srcdir)/test/isolation/isolation.conf --load-extension=mig_control
 TAP_TESTS    = 1
 PROVE_TESTS ?= $(sort $(wildcard test/t/*.pl))
 

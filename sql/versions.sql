@@ -9,7 +9,7 @@ CREATE ROLE regress_app;
 CREATE ROLE regress_narrow;
 CREATE ROLE regress_tenant_a;
 CREATE ROLE regress_tenant_b;
-SELECT format('GRANT CREATE ON DATABASE %I TO regress_owner', current_database()) \gexec
+DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_owner', current_database()); END$$;
 CREATE SCHEMA shop AUTHORIZATION regress_owner;
 GRANT USAGE ON SCHEMA shop TO regress_app, regress_narrow, regress_tenant_a, regress_tenant_b;
 SET ROLE regress_owner;

@@ -4,6 +4,7 @@
  */
 #include "base/compat.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -13,6 +14,18 @@
 
 #include "api/arguments.h"
 #include "base/sql.h"
+
+void
+require_read_committed(const char *function)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s cannot be called in a transaction with isolation level %s", function,
+						IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
+				 errdetail("It has to see what others have committed while it waited for a lock."),
+				 errhint("Use BEGIN ISOLATION LEVEL READ COMMITTED, or SET default_transaction_isolation = 'read committed'.")));
+}
 
 char *
 arg_text(FunctionCallInfo fcinfo, int n)
@@ -51,6 +64,7 @@ only_active_migration(void)
 {
 	List	   *path = fetch_search_path(false);
 	char	   *schema = path ? get_namespace_name(linitial_oid(path)) : NULL;
+	char	   *base = schema ? sql_textp("SELECT base_schema FROM mig.version_schema WHERE schema_name = $1 LIMIT 1", P_text(schema)) : NULL;
 	Migration  *found = NULL;
 	ListCell   *lc;
 
@@ -58,7 +72,7 @@ only_active_migration(void)
 	{
 		Migration  *mig = lfirst(lc);
 
-		if (strcmp(mig->schema, schema) != 0 && strcmp(mig->version_schema, schema) != 0)
+		if (strcmp(mig->schema, base ? base : schema) != 0)
 			continue;
 		if (found)
 			ereport(ERROR,
@@ -95,7 +109,7 @@ find_migration(const char *name)
 static bool
 is_operator(const Migration *mig)
 {
-	SqlRows    *rows = sql_queryp("SELECT r.oid FROM jsonb_array_elements_text(CASE jsonb_typeof($1 -> 'operators') WHEN 'array' THEN $1 -> 'operators'"
+	SqlRows    *rows = admin_queryp("SELECT r.oid FROM jsonb_array_elements_text(CASE jsonb_typeof($1 -> 'operators') WHEN 'array' THEN $1 -> 'operators'"
 								  " ELSE '[]' END) o JOIN pg_catalog.pg_roles r ON r.rolname = o", P_jsonb(mig->options));
 
 	for (uint64 i = 0; i < rows->n; i++)

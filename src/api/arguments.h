@@ -9,6 +9,9 @@
 #include "fmgr.h"
 #include "store/state.h"
 
+/* Raise 0A000 in a transaction that goes by one snapshot: what is read after a lock was waited for would be old. */
+extern void require_read_committed(const char *function);
+
 /* Text argument n as a C string; NULL when it is NULL. */
 extern char *arg_text(FunctionCallInfo fcinfo, int n);
 extern char *arg_text_required(FunctionCallInfo fcinfo, int n, const char *name);	/* 22004 when NULL */

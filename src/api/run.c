@@ -55,7 +55,10 @@ require_non_atomic(FunctionCallInfo fcinfo, const char *procedure)
 		castNode(CallContext, fcinfo->context)->atomic;
 
 	if (!atomic && !IsSubTransaction())
+	{
+		require_read_committed(procedure);
 		return;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 			 errmsg("%s must be called outside a transaction block", procedure),

@@ -161,6 +161,7 @@ mig_start(PG_FUNCTION_ARGS)
 	MigPlan    *plan;
 	Migration  *former;
 
+	require_read_committed("mig_start");
 	unpack_arguments(fcinfo, &name, &definition, &options);
 	if (name == NULL)
 		name = plan_name(definition);

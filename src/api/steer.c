@@ -46,10 +46,11 @@ reason_detail(const char *reason)
 
 /* Find a migration, check the caller, and have it for ourselves: waits for a running unit of work to commit. */
 static Migration *
-take_migration(const char *name, bool operators)
+take_migration(const char *name, const char *function, bool operators)
 {
 	Migration  *mig = find_migration(name);
 
+	require_read_committed(function);
 	check_may_steer(mig, operators);
 	(void) advisory_lock(MIG_LOCK_MIGRATION, mig->id, ExclusiveLock, false, false);
 	return migration_by_id(mig->id);
@@ -59,7 +60,7 @@ take_migration(const char *name, bool operators)
 PGDLLEXPORT Datum
 mig_pause(PG_FUNCTION_ARGS)
 {
-	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), true);
+	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), "mig_pause", true);
 	char	   *reason = arg_text(fcinfo, 1);
 
 	if (lifecycle_ended(mig->phase))
@@ -76,7 +77,7 @@ mig_pause(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 mig_resume(PG_FUNCTION_ARGS)
 {
-	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), true);
+	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), "mig_resume", true);
 
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_resume");
@@ -94,7 +95,7 @@ mig_resume(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 mig_set(PG_FUNCTION_ARGS)
 {
-	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), false);
+	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), "mig_set", false);
 	char	   *changes = arg_jsonb(fcinfo, 1);
 	char	   *reason = arg_text(fcinfo, 2);
 	char	   *options;
@@ -114,7 +115,7 @@ mig_set(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 mig_complete(PG_FUNCTION_ARGS)
 {
-	Migration  *mig = take_migration(arg_text(fcinfo, 0), false);
+	Migration  *mig = take_migration(arg_text(fcinfo, 0), "mig_complete", false);
 	char	   *reason = arg_text(fcinfo, 2);
 
 	if (mig->phase == PHASE_COMPLETED)
@@ -145,12 +146,8 @@ mig_complete(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 mig_rollback(PG_FUNCTION_ARGS)
 {
-	Migration  *mig = find_migration(arg_text(fcinfo, 0));
+	Migration  *mig = take_migration(arg_text(fcinfo, 0), "mig_rollback", true);
 
-	check_may_steer(mig, true);
-	finish_cancel_utility(mig);
-	(void) advisory_lock(MIG_LOCK_MIGRATION, mig->id, ExclusiveLock, false, false);
-	mig = migration_by_id(mig->id);
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_rollback");
 	finish_rollback(mig, reason_detail(arg_text(fcinfo, 1)));
@@ -220,7 +217,7 @@ mig_use(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 mig_retire(PG_FUNCTION_ARGS)
 {
-	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), false);
+	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), "mig_retire", false);
 
 	if (!lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_retire");

@@ -115,9 +115,9 @@ claim_range(const Task *task)
 	if (claimed != 0)
 	{
 		range = range_get(claimed);
-		if (range && range->state == RANGE_OPEN)
+		if (range && range->state == RANGE_OPEN && range->migration_id == task->migration_id && range->step_no == task->step_no)
 			return range;
-		backfill_release();
+		backfill_release();		/* also when it is another migration's: a worker drives them in turn */
 	}
 	foreach(lc, task_ranges(task->migration_id, task->step_no))
 	{

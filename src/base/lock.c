@@ -9,20 +9,18 @@
  */
 #include "base/compat.h"
 
-#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
+#include "base/txn.h"
 
 /* The lock tag of one of our advisory locks. */
 static LOCKTAG
@@ -62,22 +60,31 @@ set_time(const char *name, int ms)
 	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Take the locks in order within the budget, noting which one it is at. Raises 55P03 (or 40P01) when that does not work out. */
-static TimestampTz
-attempt_locks(List *wants, LockWant **at)
+/* One attempt at some locks */
+typedef struct Attempt
 {
+	List	   *wants;
+	LockWant   *at;				/* the one it is waiting for */
+	TimestampTz since;			/* when it asked for its first strong lock */
+} Attempt;
+
+/* Take the locks in order within the budget. Raises 55P03 (or 40P01) when that does not work out. */
+static void
+attempt_locks(void *arg)
+{
+	Attempt    *a = arg;
 	TimestampTz start = GetCurrentTimestamp();
 	TimestampTz first = 0;
 	int			level = NewGUCNestLevel();
 	ListCell   *lc;
 
 	set_time("deadlock_timeout", mig_lock_timeout / 5);
-	foreach(lc, wants)
+	foreach(lc, a->wants)
 	{
 		LockWant   *want = lfirst(lc);
 		long		spent = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
 
-		*at = want;
+		a->at = want;
 		if (spent >= mig_lock_timeout)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -88,73 +95,61 @@ attempt_locks(List *wants, LockWant **at)
 			first = GetCurrentTimestamp();
 	}
 	AtEOXact_GUC(false, level);
-	return first ? first : start;
+	a->since = first ? first : start;
+}
+
+bool
+lock_is_missed(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
 /* Try once in a subtransaction; false when a lock could not be had, anything else is raised. */
 static bool
-try_locks(List *wants, TimestampTz *since, LockWant **at)
+try_locks(Attempt *a)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool got = false;
+	ErrorData  *error;
 
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		*since = attempt_locks(wants, at);
-		ReleaseCurrentSubTransaction();
-		got = true;
-	}
-	PG_CATCH();
-	{
-		int			code = geterrcode();
-
-		if (code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return got;
+	if (txn_try(attempt_locks, a, &error))
+		return true;
+	if (!lock_is_missed(error->sqlerrcode))
+		ReThrowError(error);
+	return false;
 }
 
-/* Who holds locks on a relation, as "pid 123 (idle in transaction): query"; NULL if nobody by now. */
+/*
+ * Who holds locks on a relation, as "pid 123 (idle in transaction): query"; NULL if nobody by now. What it tells of others' sessions is what
+ * the current user may see of them.
+ */
 static char *
 describe_blockers(Oid relid)
 {
-	char	   *text;
-	Identity	saved;
-
-	admin_begin(&saved);
-	text = sql_text(psprintf("SELECT string_agg(format('pid %%s (%%s): %%s', a.pid, coalesce(a.state, a.backend_type),"
-							 " left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120)), '; ' ORDER BY a.pid)"
-							 " FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() AND a.pid IN"
-							 " (SELECT pid FROM pg_locks WHERE granted AND locktype = 'relation' AND relation = %u"
-							 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
-							 relid));
-	identity_end(&saved);
-	return text;
+	return sql_textp("SELECT string_agg(format('pid %s (%s): %s', a.pid, coalesce(a.state, a.backend_type, 'unknown'),"
+					 " left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120)), '; ' ORDER BY a.pid)"
+					 " FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() AND a.pid IN"
+					 " (SELECT pid FROM pg_locks WHERE granted AND locktype = 'relation' AND relation = $1"
+					 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))", P_oid(relid));
 }
 
 void
 lock_pause(void)
 {
 	long		ms = mig_lock_timeout + (long) (pg_prng_double(&pg_global_prng_state) * mig_lock_timeout);
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
+	/* whatever sets the latch, those that queue behind us get their time */
+	for (; ms > 0; ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end))
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 TimestampTz
 lock_relations(List *wants, int attempts)
 {
-	TimestampTz since = 0;
-	LockWant   *at = NULL;
+	Attempt		a = {.wants = wants};
 	char	   *blockers = NULL;
 
 	if (wants == NIL)
@@ -163,13 +158,13 @@ lock_relations(List *wants, int attempts)
 	{
 		if (i > 0)
 			lock_pause();
-		if (try_locks(wants, &since, &at))
-			return since;
-		blockers = describe_blockers(at->relid);
+		if (try_locks(&a))
+			return a.since;
+		blockers = describe_blockers(a.at->relid);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("could not lock %s within %d ms", sql_relation_name(at->relid), mig_lock_timeout),
+			 errmsg("could not lock %s within %d ms", sql_relation_name(a.at->relid), mig_lock_timeout),
 			 blockers ? errdetail("Held by %s.", blockers) :
 			 errdetail("Whoever held it has released it by now."),
 			 errhint("Nothing has changed. Call again when these have ended, or raise mig_control.lock_retries.")));

@@ -42,6 +42,9 @@ typedef struct LockWant
  */
 extern TimestampTz lock_relations(List *wants, int attempts);
 
+/* Does this error say no more than that a lock could not be had (in time, or without a deadlock)? */
+extern bool lock_is_missed(int sqlerrcode);
+
 /* Sleep between two attempts: at least one budget, at most two, so that those queued behind us get through. */
 extern void lock_pause(void);
 

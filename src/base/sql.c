@@ -124,7 +124,17 @@ prepare(const char *sql, int nparams, Oid *types)
 	return plan;
 }
 
-/* Run a statement with parameters inside an SPI connection; raises what it raises. */
+/* Let nothing but the server's own be found without a schema, until the GUC nest level ends. */
+static void
+pin_search_path(void)
+{
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Run a statement inside an SPI connection; raises what it raises. Those with parameters are our own: a caller's search_path must not make other
+ * functions and operators of them.
+ */
 static void
 execute(const char *sql, int nparams, const SqlParam *params)
 {
@@ -142,7 +152,13 @@ execute(const char *sql, int nparams, const SqlParam *params)
 	if (nparams == 0)
 		rc = SPI_execute(sql, false, 0);
 	else
+	{
+		int			level = NewGUCNestLevel();
+
+		pin_search_path();
 		rc = SPI_execute_plan(prepare(sql, nparams, types), values, nulls, false, 0);
+		AtEOXact_GUC(false, level);
+	}
 	if (rc < 0)
 		elog(ERROR, "SPI could not run a statement: %s", SPI_result_code_string(rc));
 }
@@ -215,8 +231,31 @@ admin_begin(Identity *saved)
 {
 	identity_save(saved);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	pin_search_path();
+}
+
+/* Run a statement as the superuser. */
+void
+admin_exec_params(const char *sql, int nparams, const SqlParam *params)
+{
+	Identity	saved;
+
+	admin_begin(&saved);
+	(void) sql_exec_params(sql, nparams, params);
+	identity_end(&saved);
+}
+
+/* Run a query as the superuser; its rows are in the caller's context. */
+SqlRows *
+admin_query_params(const char *sql, int nparams, const SqlParam *params)
+{
+	Identity	saved;
+	SqlRows    *rows;
+
+	admin_begin(&saved);
+	rows = sql_query_params(sql, nparams, params);
+	identity_end(&saved);
+	return rows;
 }
 
 /* Become `role`; restricted when expressions of the user's are about to run. */

@@ -3,8 +3,9 @@
  *		SQL through SPI, with parameters; results as text rows in the caller's memory context.
  *
  * Each call connects to SPI and finishes by itself, so callers hold no SPI state and results outlive the call. Plans of statements with
- * parameters are kept by their text, so that text should be constant, or one per table.
- * The statements run as the current user unless the caller is between admin_begin() and admin_end().
+ * parameters are kept by their text, so that text should be constant, or one per table. They run with search_path = pg_catalog, pg_temp; a
+ * statement without parameters runs under the caller's, so that it has to be pinned there, or to qualify all names and operators.
+ * The statements run as the current user unless the caller is between admin_begin() and identity_end().
  */
 #ifndef MIG_SQL_H
 #define MIG_SQL_H
@@ -51,6 +52,14 @@ extern char *sql_text_params(const char *sql, int nparams, const SqlParam *param
 /* The first column of the first row, or NULL (no row or SQL NULL). */
 #define sql_text(sql)			sql_text_params(sql, 0, NULL)
 #define sql_textp(sql, ...)		sql_text_params(sql, SQL_PARAMS(__VA_ARGS__))
+
+/* The same as the bootstrap superuser: for our own tables. */
+extern void admin_exec_params(const char *sql, int nparams, const SqlParam *params);
+extern SqlRows *admin_query_params(const char *sql, int nparams, const SqlParam *params);
+
+#define admin_execp(sql, ...)	admin_exec_params(sql, SQL_PARAMS(__VA_ARGS__))
+#define admin_query(sql)		admin_query_params(sql, 0, NULL)
+#define admin_queryp(sql, ...)	admin_query_params(sql, SQL_PARAMS(__VA_ARGS__))
 
 /*
  * Who runs it. admin_begin() switches to the bootstrap superuser with search_path = pg_catalog, pg_temp: for our own tables and

@@ -184,8 +184,9 @@ inner_schema_name(const char *version_schema)
 static char *
 session_settings(void)
 {
-	return sql_text("SELECT array_agg(s || '=' || current_setting(s))::text FROM unnest(ARRAY['search_path', 'TimeZone', 'DateStyle',"
-					" 'IntervalStyle', 'lc_monetary', 'lc_numeric', 'lc_time']) s");
+	return sql_textp("SELECT array_agg(s || '=' || CASE s WHEN 'search_path' THEN $1 ELSE current_setting(s) END)::text FROM"
+					 " unnest(ARRAY['search_path', 'TimeZone', 'DateStyle', 'IntervalStyle', 'lc_monetary', 'lc_numeric', 'lc_time']) s",
+					 P_text(GetConfigOption("search_path", false, false)));
 }
 
 /* The table an operation names, loaded once. */

@@ -261,8 +261,7 @@ take_fence_down(Unit *u)
 static bool
 is_retryable(const ErrorData *e)
 {
-	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
-		e->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+	return lock_is_missed(e->sqlerrcode) || e->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 }
 
 /* An error's message and detail, as JSON text members. */

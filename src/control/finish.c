@@ -62,17 +62,13 @@ finish_complete(Migration *mig, const char *detail)
 }
 
 void
-finish_cancel_utility(const Migration *mig)
-{
-	utility_cancel(mig->id);
-}
-
-void
 finish_rollback(Migration *mig, const char *detail)
 {
 	double		ms;
 
 	lifecycle_enter(mig, PHASE_ROLLING_BACK, detail);
+	/* it stands in the way of the locks; with MIGRATION held, no other one can begin */
+	utility_cancel(mig->id);
 	ms = steps_undo(mig, steps_of(mig->id), mig->was_ready, steps_attempts());
 	migration_set_pause(mig->id, false, NULL, NULL);
 	event_write(mig->id, "rolled back", psprintf("{\"locked_ms\": %.1f}", ms));
@@ -121,12 +117,10 @@ finish_retire(Migration *mig, const char *older_than)
 	Identity	saved;
 	SqlRows    *rows;
 
-	admin_begin(&saved);
-	rows = sql_queryp("SELECT m.phase = 'completed' AND NOT EXISTS (SELECT FROM mig.migration n WHERE n.schema_name = m.schema_name AND n.id > m.id"
+	rows = admin_queryp("SELECT m.phase = 'completed' AND NOT EXISTS (SELECT FROM mig.migration n WHERE n.schema_name = m.schema_name AND n.id > m.id"
 					  "  AND n.phase = 'completed' AND n.database_name = m.database_name AND n.system_identifier = m.system_identifier),"
 					  " m.ended_at > clock_timestamp() - $2::interval, m.retired_at IS NOT NULL, m.options ->> 'baseline'"
 					  " FROM mig.migration m WHERE m.id = $1", P_int8(mig->id), P_text(older_than));
-	identity_end(&saved);
 	if (rows->v[0][2][0] == 't')
 		return;
 	if (rows->v[0][0][0] == 't')

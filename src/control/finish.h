@@ -13,11 +13,8 @@
 /* Begin to complete; true when that could be done at once (no rule has to be validated). */
 extern bool finish_complete(Migration *mig, const char *detail);
 
-/* Undo all that was done, in one short transaction. */
+/* Undo all that was done, in one short transaction; an index build that runs is cancelled. */
 extern void finish_rollback(Migration *mig, const char *detail);
-
-/* Stop the one-shot worker that builds an index for this migration, if any; before taking the lock. */
-extern void finish_cancel_utility(const Migration *mig);
 
 /* Prepare a failed migration for another try. */
 extern void finish_retry(Migration *mig);

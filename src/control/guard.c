@@ -44,7 +44,8 @@ check_relation(Oid relid)
 	if (rel == NULL)
 		return;
 	migrating = relation_has_sync(rel);
-	table_close(rel, NoLock);
+	/* not kept: the statement's own, stronger lock would be an upgrade, and two such statements a deadlock */
+	table_close(rel, AccessShareLock);
 	if (migrating)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

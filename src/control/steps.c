@@ -71,35 +71,23 @@ append_views(List *wants, const SqlRows *rows)
 static List *
 want_closed_views(List *wants, const char *version_schema)
 {
-	SqlRows    *rows;
-	Identity	saved;
-
-	admin_begin(&saved);
-	rows = sql_queryp("SELECT DISTINCT c.oid FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class"
-					  " WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_proc'::regclass"
-					  " AND d.refobjid = 'mig.closed(text, text)'::regprocedure AND c.relnamespace = to_regnamespace(quote_ident($1)) ORDER BY 1",
-					  P_text(version_schema));
-	identity_end(&saved);
-	return append_views(wants, rows);
+	return append_views(wants, admin_queryp("SELECT DISTINCT c.oid FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class"
+											" WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_proc'::regclass"
+											" AND d.refobjid = 'mig.closed(text, text)'::regprocedure AND c.relnamespace = to_regnamespace(quote_ident($1)) ORDER BY 1",
+											P_text(version_schema)));
 }
 
 /* Append the views that stand on a table, outermost first. */
 static List *
 want_views(List *wants, Oid relid)
 {
-	SqlRows    *rows;
-	Identity	saved;
-
-	admin_begin(&saved);
-	rows = sql_queryp("WITH RECURSIVE v(oid, level) AS (SELECT DISTINCT r.ev_class, 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
-					  "  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1"
-					  " UNION SELECT r.ev_class, v.level + 1 FROM v JOIN pg_depend d ON d.refobjid = v.oid AND d.refclassid = 'pg_class'::regclass"
-					  "  AND d.classid = 'pg_rewrite'::regclass JOIN pg_rewrite r ON r.oid = d.objid WHERE r.ev_class <> v.oid AND v.level < 10)"
-					  " SELECT v.oid FROM v JOIN pg_class c ON c.oid = v.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
-					  " WHERE c.relkind = 'v' AND (n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
-					  " GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(relid));
-	identity_end(&saved);
-	return append_views(wants, rows);
+	return append_views(wants, admin_queryp("WITH RECURSIVE v(oid, level) AS (SELECT DISTINCT r.ev_class, 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
+											"  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1"
+											" UNION SELECT r.ev_class, v.level + 1 FROM v JOIN pg_depend d ON d.refobjid = v.oid AND d.refclassid = 'pg_class'::regclass"
+											"  AND d.classid = 'pg_rewrite'::regclass JOIN pg_rewrite r ON r.oid = d.objid WHERE r.ev_class <> v.oid AND v.level < 10)"
+											" SELECT v.oid FROM v JOIN pg_class c ON c.oid = v.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
+											" WHERE c.relkind = 'v' AND (n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
+											" GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(relid)));
 }
 
 /* Order of table locks: by OID, the stronger mode first. */
@@ -232,7 +220,7 @@ attempt_repeatedly(Attempt *a, int attempts)
 	{
 		if (txn_try(attempt, a, &error))
 			return a->held_ms;
-		if (i >= attempts || (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED))
+		if (i >= attempts || !lock_is_missed(error->sqlerrcode))
 			ReThrowError(error);
 		FreeErrorData(error);
 		lock_pause();

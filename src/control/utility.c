@@ -63,38 +63,24 @@ static struct
 	BackgroundWorkerHandle *handle;
 }			last;
 
-/* Pid of the holder of the migration's UTILITY lock, as text; NULL if there is none. */
-static char *
+/* Pid of the holder of the migration's UTILITY lock; 0 if there is none. */
+static int
 utility_holder(int64 migration_id)
 {
-	Identity	saved;
-	char	   *pid;
+	SqlRows    *rows = admin_queryp("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1 AND objid = $2 AND objsubid = $3"
+									" AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid()",
+									P_oid((Oid) (migration_id >> 32)), P_oid((Oid) migration_id), P_int4(MIG_LOCK_UTILITY));
 
-	admin_begin(&saved);
-	pid = sql_textp("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1 AND objid = $2 AND objsubid = $3"
-					" AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid()",
-					P_oid((Oid) (migration_id >> 32)), P_oid((Oid) migration_id), P_int4(MIG_LOCK_UTILITY));
-	identity_end(&saved);
-	return pid;
-}
-
-bool
-utility_running(int64 migration_id)
-{
-	return utility_holder(migration_id) != NULL;
+	return rows->n ? pg_strtoint32(rows->v[0][0]) : 0;
 }
 
 void
 utility_cancel(int64 migration_id)
 {
-	char	   *pid = utility_holder(migration_id);
-	Identity	saved;
+	int			pid = utility_holder(migration_id);
 
-	if (pid == NULL)
-		return;
-	admin_begin(&saved);
-	(void) sql_textp("SELECT pg_cancel_backend($1)", P_int4(pg_strtoint32(pid)));
-	identity_end(&saved);
+	if (pid != 0)
+		(void) admin_queryp("SELECT pg_cancel_backend($1)", P_int4(pid));
 }
 
 /* Has this process started a worker for the step that is about to run, or that ended so recently that it should wait? */
@@ -133,7 +119,7 @@ utility_run(const Migration *mig, const Step *step)
 	TimestampTz now = GetCurrentTimestamp();
 	Step	   *next;
 
-	if (utility_running(mig->id))
+	if (utility_holder(mig->id) != 0)
 		return UTILITY_WAIT;
 	next = step_next(mig->id);	/* it may have ended just now */
 	if (next == NULL || next->no != step->no)
@@ -317,7 +303,7 @@ static void
 store_failure(Work *work, const ErrorData *error)
 {
 	int64		id = work->task.migration_id;
-	bool		retry = error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED || error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	bool		retry = lock_is_missed(error->sqlerrcode);
 	char	   *message = error->detail ? psprintf("%s: %s", error->message, error->detail) : error->message;
 	Migration  *mig;
 

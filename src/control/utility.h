@@ -20,7 +20,6 @@ typedef enum UtilityState
  */
 extern UtilityState utility_run(const Migration *mig, const Step *step);
 
-extern bool utility_running(int64 migration_id);
 extern void utility_cancel(int64 migration_id); /* cancel the running statement, if any; it cleans up after itself */
 
 extern PGDLLEXPORT void mig_utility_main(Datum arg);

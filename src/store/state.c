@@ -100,21 +100,6 @@ step_phase_name(StepPhase phase)
 	return step_phase_names[phase];
 }
 
-/* Run a query as the superuser; its rows are in the caller's context. */
-static SqlRows *
-admin_query(const char *sql, int n, const SqlParam *params)
-{
-	Identity	saved;
-	SqlRows    *rows;
-
-	admin_begin(&saved);
-	rows = sql_query_params(sql, n, params);
-	identity_end(&saved);
-	return rows;
-}
-
-#define admin_queryp(sql, ...) admin_query(sql, SQL_PARAMS(__VA_ARGS__))
-
 static bool
 is_true(const char *s)
 {
@@ -162,8 +147,7 @@ migration_by_name(const char *name)
 List *
 migrations_active(void)
 {
-	SqlRows    *rows = admin_query(MIGRATION_COLUMNS
-								   "WHERE phase NOT IN ('completed', 'rolled_back') AND" HERE "ORDER BY id", 0, NULL);
+	SqlRows    *rows = admin_query(MIGRATION_COLUMNS "WHERE phase NOT IN ('completed', 'rolled_back') AND" HERE "ORDER BY id");
 	List	   *list = NIL;
 
 	for (uint64 i = 0; i < rows->n; i++)
@@ -229,19 +213,6 @@ migration_insert(const Migration *m, List *steps)
 	identity_end(&saved);
 	return id;
 }
-
-/* Run a statement as the superuser. */
-static void
-admin_exec(const char *sql, int n, const SqlParam *params)
-{
-	Identity	saved;
-
-	admin_begin(&saved);
-	(void) sql_exec_params(sql, n, params);
-	identity_end(&saved);
-}
-
-#define admin_execp(sql, ...) admin_exec(sql, SQL_PARAMS(__VA_ARGS__))
 
 void
 migration_forget_former(const char *version_schema)

@@ -17,35 +17,8 @@ static const char *const range_states[] = {
 	[RANGE_DONE] = "done",
 };
 
-#define RANGE_COLUMNS "SELECT id, first_block, end_block, lane, next_block, state FROM mig.range "
+#define RANGE_COLUMNS "SELECT id, first_block, end_block, lane, next_block, state, migration_id, step_no FROM mig.range "
 #define RANGES_AT_ONCE 64		/* to choose from; more would be read for nothing */
-
-/* Run a statement on our tables. */
-static void
-admin_exec(const char *sql, int n, const SqlParam *params)
-{
-	Identity	saved;
-
-	admin_begin(&saved);
-	(void) sql_exec_params(sql, n, params);
-	identity_end(&saved);
-}
-
-/* Run a query on our tables. */
-static SqlRows *
-admin_query(const char *sql, int n, const SqlParam *params)
-{
-	Identity	saved;
-	SqlRows    *rows;
-
-	admin_begin(&saved);
-	rows = sql_query_params(sql, n, params);
-	identity_end(&saved);
-	return rows;
-}
-
-#define admin_execp(sql, ...) admin_exec(sql, SQL_PARAMS(__VA_ARGS__))
-#define admin_queryp(sql, ...) admin_query(sql, SQL_PARAMS(__VA_ARGS__))
 
 Task *
 task_get(int64 migration_id, int step_no)
@@ -103,6 +76,8 @@ make_range(char **v)
 	r->end_block = pg_strtoint64(v[2]);
 	r->lane = pg_strtoint32(v[3]);
 	r->next_block = pg_strtoint64(v[4]);
+	r->migration_id = pg_strtoint64(v[6]);
+	r->step_no = pg_strtoint32(v[7]);
 	for (int i = 0; i < lengthof(range_states); i++)
 		if (strcmp(range_states[i], v[5]) == 0)
 			r->state = (RangeState) i;

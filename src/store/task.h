@@ -38,6 +38,8 @@ typedef enum RangeState
 typedef struct Range
 {
 	int64		id;
+	int64		migration_id;	/* of its task */
+	int			step_no;
 	int64		first_block;
 	int64		end_block;		/* exclusive */
 	int			lane;

@@ -45,17 +45,28 @@ text_arg(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
+/* Raises if one of the names that an error needs is missing: anybody may call mig.holds(), with anything. */
+static void
+check_names(const char *relation, const char *object)
+{
+	if (relation == NULL || object == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("mig.holds() was called for something that does not exist"),
+				 errhint("It is made for the views of mig_start().")));
+}
+
 /* Raises what PostgreSQL raises for a NULL in a NOT NULL column. */
 static void
 raise_not_null(Oid relid, const char *column)
 {
 	char	   *relation = get_rel_name(relid);
-	Oid			schema = get_rel_namespace(relid);
 
+	check_names(relation, column);
 	ereport(ERROR,
 			(errcode(ERRCODE_NOT_NULL_VIOLATION),
 			 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint", column, relation),
-			 err_generic_string(PG_DIAG_SCHEMA_NAME, get_namespace_name(schema)),
+			 err_generic_string(PG_DIAG_SCHEMA_NAME, get_namespace_name(get_rel_namespace(relid))),
 			 err_generic_string(PG_DIAG_TABLE_NAME, relation),
 			 err_generic_string(PG_DIAG_COLUMN_NAME, column)));
 }
@@ -65,12 +76,12 @@ static void
 raise_check(Oid relid, const char *constraint)
 {
 	char	   *relation = get_rel_name(relid);
-	Oid			schema = get_rel_namespace(relid);
 
+	check_names(relation, constraint);
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("new row for relation \"%s\" violates check constraint \"%s\"", relation, constraint),
-			 err_generic_string(PG_DIAG_SCHEMA_NAME, get_namespace_name(schema)),
+			 err_generic_string(PG_DIAG_SCHEMA_NAME, get_namespace_name(get_rel_namespace(relid))),
 			 err_generic_string(PG_DIAG_TABLE_NAME, relation),
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint)));
 }
@@ -93,15 +104,17 @@ Datum
 mig_holds(PG_FUNCTION_ARGS)
 {
 	char	   *kind;
+	Oid			relid;
 
 	if (PG_ARGISNULL(6) || PG_GETARG_BOOL(6))
 		PG_RETURN_BOOL(true);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || !just_written(PG_GETARG_TRANSACTIONID(0), DatumGetCommandId(PG_GETARG_DATUM(1))))
 		PG_RETURN_BOOL(true);
 	kind = text_arg(fcinfo, 3);
+	relid = PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2);
 	if (kind && kind[0] == 'n')
-		raise_not_null(PG_GETARG_OID(2), text_arg(fcinfo, 5));
-	raise_check(PG_GETARG_OID(2), text_arg(fcinfo, 4));
+		raise_not_null(relid, text_arg(fcinfo, 5));
+	raise_check(relid, text_arg(fcinfo, 4));
 	PG_RETURN_BOOL(false);
 }
 

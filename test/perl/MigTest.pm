@@ -31,7 +31,7 @@ sub mig_node
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(@{ $o{init} || [] });
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'mig_control'") if $o{preload} // 1;
-	$node->append_conf('postgresql.conf', "max_worker_processes = 16\nmax_prepared_transactions = 4\nmig_control.naptime = '100ms'\n");
+	$node->append_conf('postgresql.conf', "max_worker_processes = 16\nmax_prepared_transactions = 4\nrestart_after_crash = on\nmig_control.naptime = '100ms'\n");
 	$node->append_conf('postgresql.conf', $o{conf}) if $o{conf};
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION mig_control') if $o{extension} // 1;

@@ -8,9 +8,9 @@ CREATE SEQUENCE IF NOT EXISTS mt.run;
 GRANT USAGE ON SCHEMA mt TO PUBLIC;
 GRANT ALL ON mt.remembered TO PUBLIC;
 
--- A text without the OIDs in names of hidden indexes.
+-- A text without the OIDs in names of hidden indexes, and without the session's settings.
 CREATE OR REPLACE FUNCTION mt.mask(t text) RETURNS text
-LANGUAGE sql AS $$ SELECT regexp_replace(t, '_mig_\d+_i', '_mig_N_i', 'g') $$;
+LANGUAGE sql AS $$ SELECT regexp_replace(regexp_replace(t, '_mig_\d+_i', '_mig_N_i', 'g'), '{search_path=.*?}''', '{settings}''', 'g') $$;
 
 -- What a statement raises: its SQLSTATE and texts; "no error" (and what it did stays) otherwise.
 CREATE OR REPLACE FUNCTION mt.try(statement text, VARIADIC arguments text[] DEFAULT '{}') RETURNS TABLE (outcome text)
@@ -122,12 +122,12 @@ BEGIN
 	RETURN QUERY EXECUTE format('SELECT (SELECT string_agg(key || ''='' || coalesce(value, ''NULL''), '' '' ORDER BY key) FROM jsonb_each_text(to_jsonb(t)) WHERE key !~ ''^_mig_'') FROM %I.%I t ORDER BY 1', nsp, relation);
 END$$;
 
--- Lines of a JSON rendering that differ between two relations of the same columns
+-- How many rows only one of two queries gives
 CREATE OR REPLACE FUNCTION mt.unequal(a text, b text) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE n bigint;
 BEGIN
-	EXECUTE format('SELECT count(*) FROM ((TABLE (%1$s) EXCEPT ALL TABLE (%2$s)) UNION ALL (TABLE (%2$s) EXCEPT ALL TABLE (%1$s))) x', a, b) INTO n;
+	EXECUTE format('SELECT count(*) FROM (((%1$s) EXCEPT ALL (%2$s)) UNION ALL ((%2$s) EXCEPT ALL (%1$s))) x', a, b) INTO n;
 	RETURN n;
 END$$;
 
@@ -196,8 +196,8 @@ CREATE OR REPLACE PROCEDURE mt.roundtrip(setup text, definition text, old_writes
 										 options jsonb DEFAULT '{}', plain text DEFAULT NULL, old_table text DEFAULT 't', new_table text DEFAULT 't')
 LANGUAGE plpgsql AS $$
 DECLARE
-	name text := 'v' || nextval('mt.run');
-	version text := 'app_' || name;
+	name text := 'trip_' || nextval('mt.run');
+	version text;
 BEGIN
 	PERFORM mt.clean('app', 'twin');
 	CREATE SCHEMA app;
@@ -206,11 +206,11 @@ BEGIN
 	CALL mt.run_at('twin', setup);
 	CALL mt.run_at('app', format('SELECT mt.remember(%L)', 'app'));
 	COMMIT;
-	PERFORM mig_start(name, definition, options);
+	version := mig_start(name, definition, options);
 	COMMIT;
 	CALL mig_wait(name);
 	CALL mt.run_at('app', old_writes);
-	CALL mt.run_at(version || ', app', new_writes);
+	CALL mt.run_at(quote_ident(version) || ', app', new_writes);
 	CALL mt.say('old', format('SELECT * FROM mt.rows(%L, %L)', 'app', old_table));
 	CALL mt.say('new', format('SELECT * FROM mt.rows(%L, %L)', version, new_table));
 	COMMIT;
