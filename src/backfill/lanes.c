@@ -169,7 +169,7 @@ touch_rows(Relation rel, const char *condition, int nparams, const SqlParam *par
 {
 	char	   *table = sql_relation_name(RelationGetRelid(rel));
 
-	return sql_exec_params(psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY ("
+	return sql_exec_unpinned(psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY ("
 								  "SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE %s FOR NO KEY UPDATE SKIP LOCKED))",
 								  table, table, condition), nparams, params);
 }
