@@ -69,7 +69,7 @@ quiet_exec(Oid relid, const char *sql, int nparams, const SqlParam *params)
 	quiet_relid = relid;
 	PG_TRY();
 	{
-		n = sql_exec_params(sql, nparams, params);
+		n = sql_exec_unpinned(sql, nparams, params);
 	}
 	PG_FINALLY();
 	{

@@ -140,7 +140,7 @@ sql_portable_texts(void)
  * functions and operators of them.
  */
 static void
-execute(const char *sql, int nparams, const SqlParam *params)
+execute(const char *sql, int nparams, const SqlParam *params, bool pin)
 {
 	Oid		   *types = palloc(sizeof(Oid) * Max(nparams, 1));
 	Datum	   *values = palloc(sizeof(Datum) * Max(nparams, 1));
@@ -159,7 +159,8 @@ execute(const char *sql, int nparams, const SqlParam *params)
 	{
 		int			level = NewGUCNestLevel();
 
-		pin_search_path();
+		if (pin)
+			pin_search_path();
 		rc = SPI_execute_plan(prepare(sql, nparams, types), values, nulls, false, 0);
 		AtEOXact_GUC(false, level);
 	}
@@ -174,7 +175,20 @@ sql_exec_params(const char *sql, int nparams, const SqlParam *params)
 	uint64		processed;
 
 	SPI_connect();
-	execute(sql, nparams, params);
+	execute(sql, nparams, params, true);
+	processed = SPI_processed;
+	SPI_finish();
+	return processed;
+}
+
+/* The same under the caller's search_path. */
+uint64
+sql_exec_unpinned(const char *sql, int nparams, const SqlParam *params)
+{
+	uint64		processed;
+
+	SPI_connect();
+	execute(sql, nparams, params, false);
 	processed = SPI_processed;
 	SPI_finish();
 	return processed;
@@ -189,7 +203,7 @@ sql_query_params(const char *sql, int nparams, const SqlParam *params)
 	SqlRows    *rows;
 
 	SPI_connect();
-	execute(sql, nparams, params);
+	execute(sql, nparams, params, true);
 	spi = MemoryContextSwitchTo(caller);
 	rows = palloc0(sizeof(SqlRows));
 	if (SPI_tuptable != NULL)

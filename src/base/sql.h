@@ -37,6 +37,8 @@ typedef struct SqlRows
 } SqlRows;
 
 extern uint64 sql_exec_params(const char *sql, int nparams, const SqlParam *params);
+/* the same under the caller's search_path, for statements that fire the user's code: all their own names and operators have to be qualified */
+extern uint64 sql_exec_unpinned(const char *sql, int nparams, const SqlParam *params);
 extern SqlRows *sql_query_params(const char *sql, int nparams, const SqlParam *params);
 extern char *sql_text_params(const char *sql, int nparams, const SqlParam *params);
 
