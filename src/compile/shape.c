@@ -71,6 +71,8 @@ kind_refusal(Oid relid)
 					 " WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'It takes part in inheritance.'"
 					 " WHEN (SELECT amname FROM pg_am WHERE oid = c.relam) <> 'heap' THEN 'Its table access method is not heap.'"
 					 " WHEN c.reloftype <> 0 THEN 'It is a typed table.'"
+					 " WHEN c.relrowsecurity AND c.relforcerowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles r WHERE r.oid = c.relowner)"
+					 "  THEN 'Row-level security is forced on its owner, who fills the rows and would not see them all.'"
 					 " ELSE (SELECT format('It belongs to the extension \"%s\".', e.extname) FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid"
 					 "  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') END"
 					 " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
