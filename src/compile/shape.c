@@ -14,7 +14,6 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -209,7 +208,6 @@ shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 	Table	   *t = palloc0(sizeof(Table));
 	LockWant	want = {relid, lock};
 	Relation	rel;
-	int			level;
 
 	check_owner(relid);
 	(void) lock_relations(list_make1(&want), lock_attempts());
@@ -224,14 +222,11 @@ shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 	t->owner = rel->rd_rel->relowner;
 	table_close(rel, NoLock);
 
-	/* names in default and constraint texts come out qualified */
-	level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	/* statements with parameters run with only pg_catalog in search_path: names in default and constraint texts come out qualified */
 	check_table(t, subscribers_ready);
 	load_columns(t);
 	load_constraints(t);
 	t->comment = sql_textp("SELECT obj_description($1, 'pg_class')", P_oid(relid));
-	AtEOXact_GUC(false, level);
 	return t;
 }
 
