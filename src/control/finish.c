@@ -113,7 +113,7 @@ finish_retire(Migration *mig, const char *older_than)
 	SqlRows    *rows;
 
 	rows = admin_queryp("SELECT m.phase = 'completed' AND NOT EXISTS (SELECT FROM mig.migration n WHERE n.schema_name = m.schema_name AND n.id > m.id"
-					  "  AND n.phase = 'completed' AND n.database_name = m.database_name AND n.system_identifier = m.system_identifier),"
+					  "  AND n.phase = 'completed' AND n.database_oid = m.database_oid AND n.system_identifier = m.system_identifier),"
 					  " m.ended_at > clock_timestamp() - $2::interval, m.retired_at IS NOT NULL, m.options ->> 'baseline'"
 					  " FROM mig.migration m WHERE m.id = $1", P_int8(mig->id), P_text(older_than));
 	if (rows->v[0][2][0] == 't')

@@ -17,7 +17,9 @@ CREATE TABLE mig.migration (
     was_ready boolean NOT NULL DEFAULT false,
     divergent bigint,
     filled_xid xid8,
+    filled_at timestamptz,
     system_identifier bigint NOT NULL,
+    database_oid oid NOT NULL,
     database_name text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     phase_since timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -25,7 +27,7 @@ CREATE TABLE mig.migration (
     ended_at timestamptz,
     retired_at timestamptz
 );
-CREATE UNIQUE INDEX migration_live_name ON mig.migration (database_name, system_identifier, name)
+CREATE UNIQUE INDEX migration_live_name ON mig.migration (database_oid, system_identifier, name)
     WHERE phase <> 'rolled_back';
 
 CREATE TABLE mig.step (

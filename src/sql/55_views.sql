@@ -24,11 +24,11 @@ CREATE VIEW mig.state AS
            greatest(m.updated_at, t.updated_at) AS updated_at
       FROM mig.migration m
       LEFT JOIN LATERAL (
-           SELECT sum(t.rows_done)::bigint AS rows_done, sum(greatest(t.rows_total, t.rows_done))::bigint AS rows_total,
+           SELECT sum(t.rows_done)::bigint AS rows_done, sum(CASE WHEN s.done_at IS NULL THEN greatest(t.rows_total, t.rows_done) ELSE t.rows_done END)::bigint AS rows_total,
                   max(t.updated_at) AS updated_at, round(sum(t.rows_done) * 1000 / nullif(sum(t.busy_ms), 0)) AS rows_per_second
              FROM mig.task t JOIN mig.step s ON s.migration_id = t.migration_id AND s.no = t.step_no
             WHERE t.migration_id = m.id AND s.kind = 'backfill') t ON true
-     WHERE m.database_name = current_database()
+     WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND m.system_identifier = (SELECT system_identifier FROM pg_control_system());
 COMMENT ON VIEW mig.state IS 'one row per migration: all that mig_status() and mig.status show';
 
@@ -43,7 +43,7 @@ CREATE VIEW mig.progress AS
     SELECT m.name, t.relation, s.phase,
            CASE WHEN s.done_at IS NOT NULL THEN 100.0
                 ELSE least(99.9, round(100.0 * t.rows_done / greatest(t.rows_total, 1), 1)) END AS percent,
-           t.rows_done, greatest(t.rows_total, t.rows_done) AS rows_total,
+           t.rows_done, CASE WHEN s.done_at IS NULL THEN greatest(t.rows_total, t.rows_done) ELSE t.rows_done END AS rows_total,
            round(t.rows_done * 1000.0 / nullif(t.busy_ms, 0)) AS rows_per_second
       FROM mig.task t
       JOIN mig.step s ON s.migration_id = t.migration_id AND s.no = t.step_no
@@ -56,7 +56,7 @@ CREATE VIEW mig.steps AS
            CASE WHEN mig.may_see(m.owner_name) THEN s.sql END AS sql,
            CASE WHEN mig.may_see(m.owner_name) THEN s.undo END AS undo, s.note
       FROM mig.step s JOIN mig.migration m ON m.id = s.migration_id
-     WHERE m.database_name = current_database()
+     WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND m.system_identifier = (SELECT system_identifier FROM pg_control_system())
      ORDER BY m.id DESC, s.no;
 COMMENT ON VIEW mig.steps IS 'the stored plans: what each migration does, in order';
@@ -65,7 +65,7 @@ CREATE VIEW mig.events AS
     SELECT e.id, e.at::timestamptz(3) AS at, m.name, e.kind,
            CASE WHEN mig.may_see(m.owner_name) THEN e.detail END AS detail, e.role_name, e.application_name, e.client_addr, e.pid
       FROM mig.event e JOIN mig.migration m ON m.id = e.migration_id
-     WHERE m.database_name = current_database()
+     WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND m.system_identifier = (SELECT system_identifier FROM pg_control_system())
      ORDER BY e.id;
 COMMENT ON VIEW mig.events IS 'the audit log, append-only';
@@ -73,7 +73,7 @@ COMMENT ON VIEW mig.events IS 'the audit log, append-only';
 CREATE VIEW mig.bad_rows AS
     SELECT m.name, b.relation, b.kind, b.column_name, b.key, b.error, b.seen_at
       FROM mig.bad_row b JOIN mig.migration m ON m.id = b.migration_id
-     WHERE m.database_name = current_database() AND has_table_privilege(b.relid, 'SELECT')
+     WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND has_table_privilege(b.relid, 'SELECT')
        AND m.system_identifier = (SELECT system_identifier FROM pg_control_system());
 COMMENT ON VIEW mig.bad_rows IS 'samples of rows whose up fails, or whose versions differ';
 

@@ -49,7 +49,7 @@ static const char *const step_kind_names[] = {
 	"SELECT id, name, schema_name, version_schema, definition, options::text, phase, paused, reason, error," \
 	" (SELECT oid FROM pg_roles WHERE rolname = owner_name), settings::text, was_ready FROM mig.migration "
 #define HERE \
-	" system_identifier = (SELECT system_identifier FROM pg_control_system()) AND database_name = current_database() "
+	" system_identifier = (SELECT system_identifier FROM pg_control_system()) AND database_oid = (SELECT oid FROM pg_database WHERE datname = current_database()) "
 #define STEP_COLUMNS \
 	"SELECT no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, done_at IS NOT NULL, keep, superuser FROM mig.step "
 
@@ -197,12 +197,12 @@ migration_insert(const Migration *m, List *steps)
 
 	admin_begin(&saved);
 	id = pg_strtoint64(sql_textp("INSERT INTO mig.migration (name, schema_name, version_schema, definition, options, phase,"
-								 " owner_name, settings, system_identifier, database_name)"
-								 " SELECT $1, $2, $3, $4, $5, 'planned', $6, $7::text[], system_identifier, current_database()"
+								 " owner_name, settings, system_identifier, database_oid, database_name)"
+								 " SELECT $1, $2, $3, $4, $5, 'planned', $6, $7::text[], system_identifier, $8, current_database()"
 								 " FROM pg_control_system() RETURNING id",
 								 P_text(m->name), P_text(m->schema), P_text(m->version_schema), P_text(m->definition),
 								 P_jsonb(m->options ? m->options : "{}"), P_text(GetUserNameFromId(m->owner, false)),
-								 P_text(m->settings ? m->settings : "{}")));
+								 P_text(m->settings ? m->settings : "{}"), P_oid(MyDatabaseId)));
 	foreach(lc, steps)
 		step_insert(id, lfirst(lc));
 	identity_end(&saved);
@@ -243,10 +243,11 @@ migration_set_waiting(int64 id, const char *reason)
 char *
 migration_old_snapshot(int64 id)
 {
-	admin_execp("UPDATE mig.migration SET filled_xid = pg_current_xact_id() WHERE id = $1 AND filled_xid IS NULL", P_int8(id));
+	admin_execp("UPDATE mig.migration SET filled_xid = pg_current_xact_id(), filled_at = clock_timestamp() WHERE id = $1 AND filled_xid IS NULL", P_int8(id));
 	return admin_queryp("SELECT (SELECT format('pid %s (%s): %s', a.pid, coalesce(a.state, a.backend_type), left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120))"
-						"  FROM pg_stat_activity a WHERE a.datname = m.database_name AND a.pid <> pg_backend_pid()"
-						"  AND a.backend_type <> 'autovacuum worker' AND age(a.backend_xmin) > age(m.filled_xid::xid) ORDER BY age(a.backend_xmin) DESC LIMIT 1)"
+						"  FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()"
+						"  AND a.backend_type <> 'autovacuum worker' AND age(a.backend_xmin) > age(m.filled_xid::xid)"
+						"  AND a.xact_start < m.filled_at ORDER BY age(a.backend_xmin) DESC LIMIT 1)"
 						" FROM mig.migration m WHERE m.id = $1", P_int8(id))->v[0][0];
 }
 

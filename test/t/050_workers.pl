@@ -117,11 +117,13 @@ for my $how ('terminate', 'kill', 'crash')
 {
 	prepare($_) for 'hog', 'starved';
 	my $hold = start_held($node, 'v', $definition, $options, 'hog', $lock);
-	start_ok($node, 'v', $definition, $options, 'starved');
+	start_ok($node, 'v', $definition, $options, 'starved');    # its leader has the last slot
 	wait_until($node, "SELECT waiting_for LIKE '%max_worker_processes%' FROM mig_status('v')", 'starved: the reason is shown', 'starved');
+	one($node, "SELECT mig_pause('v')", 'hog');
 	$hold->quit;
 	ready_ok('starved');
 	is(one($node, "SELECT waiting_for IS NULL FROM mig_status('v')", 'starved'), 't', 'starved: and is gone');
+	one($node, "SELECT mig_resume('v')", 'hog');
 	ready_ok('hog');
 }
 
@@ -134,6 +136,7 @@ for my $how ('terminate', 'kill', 'crash')
 	$node->wait_for_log(qr/cannot start a worker: all background worker slots are in use/, $log);
 	pass('none: the server log says so');
 	is(phase_of($node, 'v', 'none'), 'expanding', 'none: it has not moved');
+	one($node, "SELECT mig_pause('v')", $_) for 'hog1', 'hog2';
 	$_->quit for @hold;
 	ready_ok('none');
 }
