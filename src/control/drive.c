@@ -184,7 +184,9 @@ check_plan(const Migration *mig)
 
 	owner_begin(&saved, mig->owner, true);
 	ProcessGUCArray(settings, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE);
-	plan = plan_compile(mig->name, mig->definition, sql_textp("SELECT ($1 - 'held')::text", P_jsonb(mig->options)), ShareUpdateExclusiveLock);
+	plan = plan_compile(mig->name, mig->definition,
+						sql_textp("SELECT ($1 - 'held' || jsonb_build_object('schema', $2))::text", P_jsonb(mig->options), P_text(mig->schema)),
+						ShareUpdateExclusiveLock);
 	identity_end(&saved);
 	if (!plan_equals(plan, steps_of(mig->id)))
 		ereport(ERROR,
