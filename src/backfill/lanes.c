@@ -28,6 +28,7 @@
 #include "utils/rel.h"
 
 #include "backfill/backfill.h"
+#include "backfill/quiet.h"
 #include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
@@ -196,8 +197,8 @@ collect(Relation rel, int64 first, int64 end, int lane, int lanes, const Transfo
 }
 
 /*
- * Become the table's owner for a statement of the backfill: index expressions are the owner's, too. The transaction's settings (base/txn.c) keep user
- * triggers from firing and row-level security from hiding rows.
+ * Become the table's owner for a statement of the backfill: index expressions are the owner's, too. The transaction's settings (base/txn.c) keep row-level
+ * security from hiding rows.
  */
 static void
 table_owner_begin(Identity *saved, Relation rel)
@@ -218,9 +219,9 @@ touch_rows(Relation rel, const Candidates *c, const char *condition)
 	if (c->n == 0)
 		return 0;
 	table_owner_begin(&saved, rel);
-	n = sql_execp(psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid = ANY (ARRAY (SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS
+	n = quiet_exec(RelationGetRelid(rel), psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid = ANY (ARRAY (SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS
 						   " WHERE t.ctid = ANY ($1) AND %s FOR NO KEY UPDATE SKIP LOCKED))", table, table, condition),
-				  P_tids(c->tids, c->n));
+				   SQL_PARAMS(P_tids(c->tids, c->n)));
 	identity_end(&saved);
 	return n;
 }

@@ -50,7 +50,7 @@ void
 task_create(const Task *task, int64 range_pages, int first_lane)
 {
 	/*
-	 * Not left to the foreign key: workers run with session_replication_role = replica, where it does not cascade. One statement: a second worker that
+	 * Not left to the foreign key: a session with session_replication_role = replica would not cascade. One statement: a second worker that
 	 * gets here at the same time finds the former task gone, and does not see what the first one makes.
 	 */
 	admin_execp("WITH gone AS (DELETE FROM mig.task WHERE migration_id = $1 AND step_no = $2 RETURNING 1)"
