@@ -28,6 +28,12 @@ CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a text); INSERT INTO t VA
 CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a text)', 'ALTER TABLE t ADD b int; ALTER TABLE t DROP b', 'INSERT INTO t VALUES (1, ''x'')', 'INSERT INTO t VALUES (2, ''y'')');
 CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a text); INSERT INTO t VALUES (1, ''x'')', 'ALTER TABLE t DROP a; ALTER TABLE t ADD a int DEFAULT 5',
 	'INSERT INTO t VALUES (2, ''y'')', 'INSERT INTO t VALUES (3, 3)');
+-- A key's and a foreign key's constraint renamed, their columns changed; an expression that qualifies its columns, one of them named like the table
+CALL mt.roundtrip('CREATE TABLE q (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, a int UNIQUE, b int REFERENCES q, CHECK (a > 0)); COMMENT ON CONSTRAINT t_b_fkey ON t IS ''kept''; ALTER TABLE t CLUSTER ON t_a_key',
+	'ALTER TABLE t RENAME CONSTRAINT t_pkey TO pk; ALTER TABLE t RENAME CONSTRAINT t_a_key TO uq; ALTER TABLE t RENAME CONSTRAINT t_b_fkey TO fk; ALTER TABLE t RENAME CONSTRAINT t_a_check TO ck; '
+	'ALTER TABLE t ALTER id TYPE bigint, ALTER a TYPE bigint, ALTER b TYPE bigint', 'INSERT INTO t VALUES (1, 1)', 'INSERT INTO t VALUES (2, 2)');
+CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, "table" int, t int); INSERT INTO t VALUES (1, 1, 2)', 'ALTER TABLE t ALTER "table" TYPE bigint USING t."table" + t.t',
+	'INSERT INTO t VALUES (2, 2, 3)', 'INSERT INTO t (id, "table", t) VALUES (3, 3, 4)');
 -- Renamed in a chain, two that swap names, three in a circle
 CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a int); INSERT INTO t VALUES (1, 1)', 'ALTER TABLE t RENAME a TO b; ALTER TABLE t RENAME b TO c; ALTER TABLE t RENAME c TO d',
 	'INSERT INTO t VALUES (2, 2)', 'INSERT INTO t (id, d) VALUES (3, 3)');

@@ -191,6 +191,14 @@ CREATE TABLE ranges (r int4range, EXCLUDE USING gist (r WITH &&));
 SELECT * FROM mt.refused('ALTER TABLE ranges ALTER r TYPE int8range USING int8range(lower(r), upper(r))', '{"down": {"ranges.r": "int4range(lower(r)::int, upper(r)::int)"}}');
 DROP TABLE ranges;
 
+-- Names that hidden objects would need
+CREATE TABLE clash (a int, b int, _mig_c1 int);
+SELECT * FROM mt.refused('ALTER TABLE clash ALTER a TYPE bigint');
+ALTER TABLE clash RENAME _mig_c1 TO c;
+ALTER TABLE clash ADD CONSTRAINT _mig_k1 CHECK (a > 0);
+SELECT * FROM mt.refused('ALTER TABLE clash ALTER b TYPE bigint');
+DROP TABLE clash;
+
 -- NULL arguments
 SELECT * FROM mt.try('SELECT mig_start(NULL, %L)', 'ALTER TABLE t ADD x int');
 SELECT * FROM mt.try('SELECT mig_start(%L, NULL)', 'x');

@@ -166,7 +166,10 @@ SELECT mig_retire('v2', older_than => '0');
 -- Rolled back: closed, and the hint leads to the base schema; retired at will
 SELECT mig_start('v4', 'ALTER TABLE item ALTER amount TYPE numeric');
 CALL mig_wait('v4');
+CREATE VIEW shop.stands_on AS SELECT amount FROM shop_v4.item;
 SELECT mig_rollback('v4');
+SELECT * FROM mt.try('SELECT * FROM shop.stands_on');
+DROP VIEW shop.stands_on;
 SELECT * FROM mt.try('SELECT * FROM shop_v4.item');
 SELECT * FROM mt.try('SELECT mig_use(%L)', 'v4');
 SELECT mig_retire('v4', older_than => '0');

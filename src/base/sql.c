@@ -131,6 +131,17 @@ pin_search_path(void)
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
+void
+sql_portable_texts(void)
+{
+	static const char *const settings[][2] = {
+		{"standard_conforming_strings", "on"}, {"extra_float_digits", "3"}, {"DateStyle", "ISO"}, {"IntervalStyle", "postgres"}
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
 /*
  * Run a statement inside an SPI connection; raises what it raises. Those with parameters are our own: a caller's search_path must not make other
  * functions and operators of them.

@@ -77,6 +77,12 @@ extern void admin_begin(Identity *saved);
 extern void owner_begin(Identity *saved, Oid role, bool restricted);
 extern void identity_end(const Identity *saved);
 
+/*
+ * Settings, in the caller's GUC level, under which what the server prints (expressions, definitions) reads the same anywhere else: a session that
+ * runs SQL that was printed needs them as well.
+ */
+extern void sql_portable_texts(void);
+
 /* "schema"."name", quoted where needed; palloc'd */
 extern char *sql_qualified(const char *schema, const char *name);
 extern char *sql_relation_name(Oid relid);	/* qualified; NULL when it is gone */

@@ -174,11 +174,11 @@ finish_columns(StringInfo buf, const Table *t)
 			continue;
 		if (c->att != 0 && !c->second && c->old_not_null && !c->not_null)
 			appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL;\n", table, name);
-		if (!c->fast_default && (c->default_changed || c->second))
+		if (!column_brings_default(c) && (c->default_changed || c->second))
 		{
 			if (c->default_sql)
 				appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s;\n", table, name, c->default_sql);
-			else if (!c->second)
+			else if (!c->second || c->fast_default)
 				appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT;\n", table, name);
 		}
 		if (c->comment_changed || (c->second && c->comment))

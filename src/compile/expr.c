@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
+#include "base/sql.h"
 #include "compile/expr.h"
 #include "store/transform.h"
 
@@ -102,6 +103,48 @@ show_length_coercion(Node *node, void *unused)
 	return expression_tree_mutator(node, show_length_coercion, NULL);
 }
 
+/*
+ * Make the coercions put around an expression visible as casts. A hidden one is not in the text, and what stands around the text, in a composed
+ * expression, would then see another type: c / 2 divides a numeric or an integer.
+ */
+static void
+show_casts(Node *node, const Node *inner)
+{
+	while (node != inner)
+	{
+		switch (nodeTag(node))
+		{
+			case T_FuncExpr:
+				/* not a length coercion of three arguments: see above */
+				if (list_length(((FuncExpr *) node)->args) < 3)
+					((FuncExpr *) node)->funcformat = COERCE_EXPLICIT_CAST;
+				node = linitial(((FuncExpr *) node)->args);
+				break;
+			case T_RelabelType:
+				((RelabelType *) node)->relabelformat = COERCE_EXPLICIT_CAST;
+				node = (Node *) ((RelabelType *) node)->arg;
+				break;
+			case T_CoerceViaIO:
+				((CoerceViaIO *) node)->coerceformat = COERCE_EXPLICIT_CAST;
+				node = (Node *) ((CoerceViaIO *) node)->arg;
+				break;
+			case T_CoerceToDomain:
+				((CoerceToDomain *) node)->coercionformat = COERCE_EXPLICIT_CAST;
+				node = (Node *) ((CoerceToDomain *) node)->arg;
+				break;
+			case T_ArrayCoerceExpr:
+				/* a length coercion of elements, of three arguments, cannot be written as a call */
+				if (!(IsA(((ArrayCoerceExpr *) node)->elemexpr, FuncExpr) &&
+					  list_length(((FuncExpr *) ((ArrayCoerceExpr *) node)->elemexpr)->args) == 3))
+					((ArrayCoerceExpr *) node)->coerceformat = COERCE_EXPLICIT_CAST;
+				node = (Node *) ((ArrayCoerceExpr *) node)->arg;
+				break;
+			default:
+				return;			/* a constant, coerced itself */
+		}
+	}
+}
+
 Node *
 expr_coerce(Node *expr, const ExprTarget *target)
 {
@@ -109,7 +152,10 @@ expr_coerce(Node *expr, const ExprTarget *target)
 											   target->explicit_cast ? COERCION_EXPLICIT : COERCION_ASSIGNMENT,
 											   target->explicit_cast ? COERCE_EXPLICIT_CAST : COERCE_IMPLICIT_CAST, -1);
 
-	return result ? show_length_coercion(result, NULL) : NULL;
+	if (result == NULL)
+		return NULL;
+	show_casts(result, expr);
+	return show_length_coercion(result, NULL);
 }
 
 /* Coerce to the target or raise as an assignment would. */
@@ -203,6 +249,7 @@ expr_text(Node *expr, List *columns)
 	char	   *text;
 
 	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sql_portable_texts();
 	text = pg_get_querydef(wrap_in_query(expr, columns), false);
 	AtEOXact_GUC(false, level);
 	while (*text == ' ')

@@ -186,6 +186,22 @@ atts_literal(Bitmapset *set)
 	return buf.data;
 }
 
+/* The name a constraint has in the end */
+static char *
+final_constraint_name(const Table *t, char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+
+		if (strcmp(k->name, name) == 0 && k->new_name)
+			return k->new_name;
+	}
+	return name;
+}
+
 List *
 index_copies(const Table *t)
 {
@@ -215,6 +231,8 @@ index_copies(const Table *t)
 					 errmsg("exclusion constraint \"%s\" is on a changed column", rows->v[r][1]),
 					 errdetail("PostgreSQL cannot build an exclusion constraint without locking the table."),
 					 errhint("Drop the constraint before the migration and add it afterwards.")));
+		if (rows->v[r][8])		/* its index bears the constraint's name */
+			rows->v[r][1] = rows->v[r][8] = final_constraint_name(t, rows->v[r][8]);
 		copy->name = rows->v[r][1];
 		copy->hidden = psprintf("_mig_%u_i%d", t->relid, (int) r + 1);
 		copy->unique = rows->v[r][2][0] == 't';
@@ -266,7 +284,7 @@ foreign_key_copies(const Table *t, int first_number)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("foreign key \"%s\" with a column list in ON DELETE is on a changed column", v[0])));
-		copy->name = v[0];
+		copy->name = final_constraint_name(t, v[0]);
 		copy->hidden = psprintf("_mig_k%d", first_number++);
 		copy->definition = psprintf("FOREIGN KEY (%s)%s", columns.data, tail);
 		copy->referenced_relid = (Oid) strtoul(v[4], NULL, 10);

@@ -695,7 +695,12 @@ backward_pass(Table *t)
 	{
 		Column	   *c = lfirst(lc);
 
-		c->lost = c->dropped ? NULL : (Node *) makeVar(1, c->second ? c->hidden_att : c->att, c->type, c->typmod, c->collation, 0);
+		if (c->dropped)
+			c->lost = NULL;
+		else if (c->generated)
+			c->lost = c->value;
+		else
+			c->lost = (Node *) makeVar(1, c->second ? c->hidden_att : c->att, c->type, c->typmod, c->collation, 0);
 	}
 	for (int i = list_length(t->edits) - 1; i >= 0; i--)
 		undo_edit(t, list_nth(t->edits, i));

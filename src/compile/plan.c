@@ -14,6 +14,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
@@ -180,13 +181,37 @@ inner_schema_name(const char *version_schema)
 	return name;
 }
 
-/* The session's settings that expressions depend on, as a text[] literal like pg_proc.proconfig. */
+/*
+ * The session's search_path, for expressions, which clients run with the rights of the table's owner: pg_catalog comes first, as the texts suppose, and
+ * temporary objects, the client's own, come last.
+ */
+static char *
+safe_search_path(void)
+{
+	StringInfoData path;
+	ListCell   *lc;
+
+	initStringInfo(&path);
+	appendStringInfoString(&path, "pg_catalog, ");
+	foreach(lc, fetch_search_path(false))
+	{
+		Oid			schema = lfirst_oid(lc);
+
+		if (schema != PG_CATALOG_NAMESPACE && !isAnyTempNamespace(schema))
+			appendStringInfo(&path, "%s, ", quote_identifier(get_namespace_name(schema)));
+	}
+	appendStringInfoString(&path, "pg_temp");
+	return path.data;
+}
+
+/* The session's settings that expressions and their texts depend on, as a text[] literal like pg_proc.proconfig; called by plan_compile(). */
 static char *
 session_settings(void)
 {
 	return sql_textp("SELECT array_agg(s || '=' || CASE s WHEN 'search_path' THEN $1 ELSE current_setting(s) END)::text FROM"
-					 " unnest(ARRAY['search_path', 'TimeZone', 'DateStyle', 'IntervalStyle', 'lc_monetary', 'lc_numeric', 'lc_time']) s",
-					 P_text(GetConfigOption("search_path", false, false)));
+					 " unnest(ARRAY['search_path', 'standard_conforming_strings', 'TimeZone', 'DateStyle', 'IntervalStyle', 'lc_monetary', 'lc_numeric',"
+					 " 'lc_time']) s",
+					 P_text(safe_search_path()));
 }
 
 /* The table an operation names, loaded once. */
@@ -314,8 +339,6 @@ add_columns_sql(const Table *t)
 			appendStringInfo(&buf, " DEFAULT %s%s", c->added_sql, c->not_null ? " NOT NULL" : "");
 		appendStringInfoChar(&buf, ',');
 		appendStringInfoString(&buf, column_options_sql(t, c));
-		if (c->fast_default && c->added_sql != c->default_sql)
-			appendStringInfo(&buf, " ALTER COLUMN %s SET DEFAULT %s,", c->hidden, c->default_sql ? c->default_sql : "NULL");
 	}
 	buf.data[--buf.len] = '\0';
 	return buf.data;
@@ -618,12 +641,11 @@ plan_open(Builder *b)
 	foreach(lc, p->tables)
 	{
 		Table	   *t = lfirst(lc);
-		char	   *view = sql_qualified(p->version_schema, t->new_name);
 		char	   *close;
 
-		close = psprintf("DROP VIEW IF EXISTS %s;\n%s", view,
-						 view_closed_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
-										 psprintf("Use schema \"%s\".", p->schema)));
+		/* replaced, not dropped: a view of the user's may stand on it */
+		close = view_closed_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
+								psprintf("Use schema \"%s\".", p->schema));
 		if (needs_inner(t))
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock,
 					 psprintf("%s%s", view_inner_sql(p->inner_schema, t), view_open_sql(p->version_schema, p->inner_schema, t)),
@@ -779,6 +801,9 @@ plan_compile(const char *name, const char *definition, const char *options)
 	ListCell   *lc;
 	int			level;
 
+	/* the user's texts are read; ours and the server's have no backslash escapes */
+	level = NewGUCNestLevel();
+	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	p->options = d->options ? sql_textp("SELECT ($1 || $2)::text", P_jsonb(d->options), P_jsonb(options ? options : "{}"))
 		: pstrdup(options ? options : "{}");
 	plan_check_options(p->options, false);
@@ -799,8 +824,8 @@ plan_compile(const char *name, const char *definition, const char *options)
 	foreach(lc, p->tables)
 		shape_finish(lfirst(lc));
 	/* from here on nothing of the user's is looked up by name: with this path, what the server prints is qualified */
-	level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sql_portable_texts();
 	plan_steps(p);
 	AtEOXact_GUC(false, level);
 	return p;

@@ -69,6 +69,8 @@ kind_refusal(Oid relid)
 					 " WHEN c.relispartition THEN format('It is a partition of %s.', (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = c.oid))"
 					 " WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'It takes part in inheritance.'"
 					 " WHEN (SELECT amname FROM pg_am WHERE oid = c.relam) <> 'heap' THEN 'Its table access method is not heap.'"
+					 " WHEN c.relrowsecurity AND c.relforcerowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE oid = c.relowner)"
+					 "  THEN 'Its row-level security is forced on its owner, as whom every row is converted: NO FORCE it, or give the owner BYPASSRLS.'"
 					 " WHEN c.reloftype <> 0 THEN 'It is a typed table.'"
 					 " ELSE (SELECT format('It belongs to the extension \"%s\".', e.extname) FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid"
 					 "  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') END"
@@ -86,15 +88,29 @@ live_publications(Oid relid)
 					 P_oid(relid));
 }
 
+/* A name of the table's own that hidden objects would need, NULL if there is none; those of an active migration are no matter. */
+static char *
+reserved_name(const Table *t)
+{
+	return sql_textp("SELECT min(name) FROM (SELECT attname AS name FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped"
+					 "  UNION ALL SELECT conname FROM pg_constraint WHERE conrelid = $1) n WHERE name LIKE '\\_mig\\_%'"
+					 " AND NOT EXISTS (SELECT FROM mig.state m WHERE m.schema = $2 AND m.phase NOT IN ('completed', 'rolled_back'))",
+					 P_oid(t->relid), P_text(t->schema));
+}
+
 /* Refuse tables that can't be migrated. */
 static void
 check_table(Table *t, bool subscribers_ready)
 {
 	const char *reason = kind_refusal(t->relid);
 	char	   *publications;
+	char	   *reserved;
 
 	if (reason)
 		refuse(t->name, reason, NULL);
+	reserved = reserved_name(t);
+	if (reserved)
+		refuse(t->name, psprintf("Its column or constraint \"%s\" has a name that migrations use.", reserved), "Rename it.");
 	if (subscribers_ready)
 		return;
 	publications = live_publications(t->relid);
@@ -138,6 +154,25 @@ load_columns(Table *t)
 		c->serial = v[11];
 		c->value = (Node *) makeVar(1, c->att, c->type, c->typmod, c->collation, 0);
 		t->columns = lappend(t->columns, c);
+	}
+}
+
+/*
+ * A generated column's value is its expression: a BEFORE trigger does not see the value itself yet. What it reads cannot change (check_dependents).
+ */
+static void
+resolve_generated(Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+		ExprTarget	target = {c->type, c->typmod, c->collation, c->name, false};
+
+		if (c->generated)
+			c->value = expr_analyze(raw_expr(c->old_default, psprintf("generated column \"%s\"", c->name)), shape_values(t),
+									t->name, NULL, &target);
 	}
 }
 
@@ -212,8 +247,10 @@ shape_load(Oid relid, bool subscribers_ready)
 	/* names in default and constraint texts come out qualified */
 	level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sql_portable_texts();
 	check_table(t, subscribers_ready);
 	load_columns(t);
+	resolve_generated(t);
 	load_constraints(t);
 	t->comment = sql_textp("SELECT obj_description($1, 'pg_class')", P_oid(relid));
 	AtEOXact_GUC(false, level);
@@ -361,6 +398,12 @@ column_is_pair(const Column *c)
 	if (c->dropped)
 		return c->att != 0 && c->back != NULL;
 	return c->second && (c->att != 0 || c->fill);
+}
+
+bool
+column_brings_default(const Column *c)
+{
+	return c->fast_default && c->added_sql == c->default_sql;
 }
 
 bool

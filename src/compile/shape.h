@@ -140,6 +140,7 @@ extern Bitmapset *shape_changed_atts(const Table *table);	/* present columns tha
 extern Bitmapset *shape_dropped_atts(const Table *table);	/* present columns that go */
 extern List *shape_final_bindings(const Table *table, List *snapshot);	/* names of a snapshot → Vars of physical columns */
 extern bool column_is_pair(const Column *column);	/* does the sync trigger keep it? */
+extern bool column_brings_default(const Column *column);	/* does the physical column of an added one have the new version's default already? */
 extern bool shape_has_pairs(const Table *table);
 
 /* SQL of a type: "numeric(14,2)", with COLLATE where it is not the type's own */

@@ -165,7 +165,7 @@ view_closed_sql(const char *version_schema, const Table *t, const char *message,
 			appendStringInfo(&columns, "%sNULL::%s%s AS %s", columns.len ? ", " : "", type_sql(c->type, c->typmod),
 							 collate_sql(c->type, c->collation), quote_identifier(c->name));
 	}
-	view_head(&buf, false, view, &rights);
+	view_head(&buf, true, view, &rights);
 	closed_body(&buf, view, columns.data, message, hint);
 	appendStringInfoString(&buf, grants_sql(view, t->relid, &rights, t));
 	foreach(lc, t->columns)
@@ -303,9 +303,9 @@ defaults_sql(StringInfo buf, const char *view, const Table *t, bool set)
 		Column	   *c = lfirst(lc);
 		const char *sql;
 
-		if (c->dropped || c->fast_default || !(c->default_changed || (c->second && c->default_sql)))
+		if (c->dropped || column_brings_default(c) || !(c->default_changed || (c->second && c->default_sql)))
 			continue;
-		if (set && c->default_sql == NULL && c->second)
+		if (set && c->default_sql == NULL && c->second && !c->fast_default)
 			continue;
 		/* a NULL constant would not be stored, and the table's default would count */
 		sql = c->default_sql ? c->default_sql : psprintf("NULLIF(NULL::%s, NULL)", type_sql(c->type, c->typmod));

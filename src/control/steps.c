@@ -197,6 +197,7 @@ attempt(void *arg)
 
 	owner_begin(&saved, a->mig->owner, true);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	sql_portable_texts();
 	/* ANALYZE of the hidden columns alone warns of extended statistics on others */
 	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	guard_lift();

@@ -24,7 +24,7 @@ CREATE VIEW mig.state AS
            greatest(m.updated_at, t.updated_at) AS updated_at
       FROM mig.migration m
       LEFT JOIN LATERAL (
-           SELECT sum(t.rows_done)::bigint AS rows_done, sum(greatest(t.rows_total, t.rows_done))::bigint AS rows_total,
+           SELECT sum(t.rows_done)::bigint AS rows_done, sum(CASE WHEN s.done_at IS NULL THEN greatest(t.rows_total, t.rows_done) ELSE t.rows_done END)::bigint AS rows_total,
                   max(t.updated_at) AS updated_at, round(sum(t.rows_done) * 1000 / nullif(sum(t.busy_ms), 0)) AS rows_per_second
              FROM mig.task t JOIN mig.step s ON s.migration_id = t.migration_id AND s.no = t.step_no
             WHERE t.migration_id = m.id AND s.kind = 'backfill') t ON true
@@ -43,7 +43,7 @@ CREATE VIEW mig.progress AS
     SELECT m.name, t.relation, s.phase,
            CASE WHEN s.done_at IS NOT NULL THEN 100.0
                 ELSE least(99.9, round(100.0 * t.rows_done / greatest(t.rows_total, 1), 1)) END AS percent,
-           t.rows_done, greatest(t.rows_total, t.rows_done) AS rows_total,
+           t.rows_done, CASE WHEN s.done_at IS NULL THEN greatest(t.rows_total, t.rows_done) ELSE t.rows_done END AS rows_total,
            round(t.rows_done * 1000.0 / nullif(t.busy_ms, 0)) AS rows_per_second
       FROM mig.task t
       JOIN mig.step s ON s.migration_id = t.migration_id AND s.no = t.step_no

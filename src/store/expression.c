@@ -5,8 +5,9 @@
  * An expression without a sub-select becomes an ExprState over the row's slot; with one, a kept SPI plan whose parameters are the row's
  * columns (made when first used), and an ExprState that coerces the plan's result.
  *
- * Every expression runs as the table's owner in a security-restricted operation. One that is not immutable, or has a sub-select, runs under
- * the settings pinned at the start of the migration as well.
+ * Every expression runs as the table's owner in a security-restricted operation. An EXPR_GENERAL one runs under the settings pinned at the start of
+ * the migration as well: it may depend on them, or call functions of users, immutable ones too, in which a client's own search_path would
+ * put the client's functions.
  *
  * How transform_try keeps an error from the caller's transaction depends on what the expression is made of:
  *	 EXPR_BARE		nothing that can raise (columns, constants, NULL tests, COALESCE, CASE): run as it is.
@@ -270,7 +271,7 @@ compile_into(Expression *expr, Relation rel, const char *sql, AttrNumber target,
 	expr->tree = expression_planner((Expr *) node);
 	if (expr->query == NULL)
 		expr->kind = kind_of((Node *) expr->tree);
-	if (expr->query || contain_mutable_functions((Node *) expr->tree))
+	if (expr->kind == EXPR_GENERAL)
 		expr->settings = settings;
 	expr->state = ExecInitExpr(expr->tree, NULL);
 	expr->econtext = CreateStandaloneExprContext();

@@ -3,8 +3,8 @@
  *		mig.sync(): the BEFORE ROW trigger that keeps both versions' values of a row equal, in the writer's own transaction.
  *
  * What a written row is held to, per pair (store/transform.h has the states):
- *	 an INSERT whose state is NULL came through the old version, with -1 (the inner view's default) through the new one; any other value
- *	 was synced before (a row moved between partitions, a restore).
+ *	 an INSERT whose state is NULL came through the old version, with -1 (the inner view's default) through the new one; with any other value
+ *	 it was synced before (a row moved between partitions, a restore), and is held to the rule of the version that the state says wrote it.
  *	 an UPDATE came through the side whose image differs from before: new := up() and state old, or old := down() and state new. Where
  *	 both differ, the side that the statement assigned; if it assigned both or neither, new.
  *	 a pair of which neither side differs is computed again when something its rule reads has changed; an untouched one is filled.
@@ -267,12 +267,34 @@ decide(Sync *sync, int i)
 		written_neither(sync, i);
 }
 
-/* Does the row need nothing: no untouched pair to fill, no change to a column that a pair is concerned with? */
+/* Reads the state column of a row; *isnull when it is NULL. */
+static int64
+read_state(const Transform *transform, const Datum *values, const bool *nulls, bool *isnull)
+{
+	int			i = transform->state_att - 1;
+
+	*isnull = nulls[i];
+	if (nulls[i])
+		return 0;
+	switch (TupleDescAttr(transform->desc, i)->attlen)
+	{
+		case 2:
+			return DatumGetInt16(values[i]);
+		case 4:
+			return DatumGetInt32(values[i]);
+	}
+	return DatumGetInt64(values[i]);
+}
+
+/* Does the row need nothing: its state as it was, no untouched pair to fill, no change to a column that a pair is concerned with? */
 static bool
 is_settled(const Sync *sync)
 {
 	const Transform *transform = sync->transform;
+	bool		isnull;
 
+	if ((uint64) read_state(transform, sync->new->tts_values, sync->new->tts_isnull, &isnull) != sync->state)
+		return false;
 	if (((sync->state | sync->state >> 1) & transform->fillable) != transform->fillable)
 		return false;
 	for (int i = 0; i < transform->nwatched; i++)
@@ -414,25 +436,6 @@ apply(Sync *sync)
 	}
 }
 
-/* Reads the state column of a row; *isnull when it is NULL. */
-static int64
-read_state(const Transform *transform, const Datum *values, const bool *nulls, bool *isnull)
-{
-	int			i = transform->state_att - 1;
-
-	*isnull = nulls[i];
-	if (nulls[i])
-		return 0;
-	switch (TupleDescAttr(transform->desc, i)->attlen)
-	{
-		case 2:
-			return DatumGetInt16(values[i]);
-		case 4:
-			return DatumGetInt32(values[i]);
-	}
-	return DatumGetInt64(values[i]);
-}
-
 /* Writes the state column of the working row, if it has changed. */
 static void
 write_state(Sync *sync)
@@ -472,6 +475,27 @@ decide_insert(Sync *sync, bool through_new)
 	}
 }
 
+/*
+ * Decides every pair of an INSERT that was synced before. A row that was moved agrees with its rules and stays as it is; one put together from an old
+ * image and other values (an audit log's, say) need not.
+ */
+static void
+decide_synced(Sync *sync)
+{
+	for (int i = 0; i < sync->transform->npairs; i++)
+	{
+		const Pair *pair = &sync->transform->pairs[i];
+		PairState	state = pair_state(sync, i);
+
+		if (state == PAIR_UNTOUCHED)
+			written_neither(sync, i);
+		else if (state == PAIR_NEW)
+			sync->todo[i] = pair->down && pair->down_verifiable ? TODO_DOWN : TODO_NONE;
+		else
+			sync->todo[i] = pair->up && pair->up_verifiable ? TODO_UP : TODO_NONE;
+	}
+}
+
 /* Finds what to compare the row with, and the state it had; decides the pairs of a fresh INSERT. True if the row needs nothing. */
 static bool
 begin(Sync *sync)
@@ -496,9 +520,9 @@ begin(Sync *sync)
 				decide_insert(sync, !isnull);
 				return false;
 			}
-			/* synced before: only fill what is untouched */
-			sync->before = sync->new->tts_values;
-			sync->before_null = sync->new->tts_isnull;
+			sync->state = (uint64) state;
+			decide_synced(sync);
+			return false;
 		}
 	}
 	sync->state = (uint64) read_state(transform, sync->before, sync->before_null, &isnull);

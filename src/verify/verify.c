@@ -67,7 +67,7 @@ column_name(Relation rel, AttrNumber att)
 static void
 pair_cases(StringInfo buf, Relation rel, const Pair *p, int i)
 {
-	char	   *state = psprintf("((coalesce(t." STATE_COLUMN ", 0)::pg_catalog.int8 >> %d) & 3)", 2 * i);
+	char	   *state = psprintf("((coalesce(t." STATE_COLUMN ", 0)::pg_catalog.int8 >> %d) OPERATOR(pg_catalog.&) 3::pg_catalog.int8)", 2 * i);
 
 	if (p->new_att != 0)
 		appendStringInfo(buf, " WHEN %s = 0 THEN %d", state, -(i + 1));
@@ -97,7 +97,7 @@ key_sql(Relation rel)
 	}
 	if (buf.len == 0)
 		appendStringInfoString(&buf, "'ctid', t.ctid::text");
-	return psprintf("jsonb_build_object(%s)", buf.data);
+	return psprintf("pg_catalog.jsonb_build_object(%s)", buf.data);
 }
 
 /* CASE x of each pair's number: one of its sides (as text), or its name. */
@@ -124,7 +124,7 @@ by_pair(Relation rel, const Transform *tr, bool new_side, bool name)
 	return buf.data;
 }
 
-/* The statement that checks a block range. */
+/* The statement that checks a block range. It runs with schemas of users in search_path, so what they could match better is qualified. */
 static char *
 check_sql(Relation rel, const Transform *tr, int64 first, int64 end)
 {
@@ -134,7 +134,7 @@ check_sql(Relation rel, const Transform *tr, int64 first, int64 end)
 	for (int i = 0; i < tr->npairs; i++)
 		pair_cases(&cases, rel, &tr->pairs[i], i);
 	return psprintf("SELECT count(*), count(*) FILTER (WHERE x._mig_bad > 0), count(*) FILTER (WHERE x._mig_bad < 0),"
-					" jsonb_path_query_array(jsonb_agg(CASE WHEN x._mig_bad <> 0 THEN jsonb_build_object('key', %s, 'column', %s, 'kind',"
+					" pg_catalog.jsonb_path_query_array(pg_catalog.jsonb_agg(CASE WHEN x._mig_bad <> 0 THEN pg_catalog.jsonb_build_object('key', %s, 'column', %s, 'kind',"
 					"  CASE WHEN x._mig_bad > 0 THEN 'divergent' ELSE 'missing' END, 'old', left(%s, 200), 'new', left(%s, 200)) END)"
 					"  FILTER (WHERE x._mig_bad <> 0), '$[0 to %d]')"
 					" FROM (SELECT t.*, t.ctid, CASE%s ELSE 0 END AS _mig_bad FROM ONLY %s AS t WHERE t.ctid >= '(" INT64_FORMAT ",0)'"
@@ -157,8 +157,6 @@ check_range(const Migration *mig, Relation rel, const Transform *tr, int64 first
 	settings = DatumGetArrayTypeP(OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(mig->settings), ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1)));
 	if (ARR_NDIM(settings) > 0)
 		ProcessGUCArray(settings, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE);
-	(void) set_config_option("search_path", psprintf("pg_catalog, %s", GetConfigOption("search_path", false, false)),
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	rows = sql_query(sql);
@@ -245,7 +243,7 @@ verify_violations(Oid relid, const char *constraint)
 	char	   *keys = NULL;
 
 	owner_begin(&saved, rel->rd_rel->relowner, true);
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	condition = sql_textp("SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = $1 AND conname = $2 AND contype = 'c'",
 						  P_oid(relid), P_text(constraint));

@@ -10,7 +10,7 @@ GRANT ALL ON mt.remembered TO PUBLIC;
 
 -- A text without the OIDs in names of hidden indexes, and without the session's settings.
 CREATE OR REPLACE FUNCTION mt.mask(t text) RETURNS text
-LANGUAGE sql AS $$ SELECT regexp_replace(regexp_replace(t, '_mig_\d+_i', '_mig_N_i', 'g'), '{search_path=.*?}''', '{settings}''', 'g') $$;
+LANGUAGE sql AS $$ SELECT regexp_replace(regexp_replace(t, '_mig_\d+_i', '_mig_N_i', 'g'), '{"?search_path=.*?}''', '{settings}''', 'g') $$;
 
 -- What a statement raises: its SQLSTATE and texts; "no error" (and what it did stays) otherwise.
 CREATE OR REPLACE FUNCTION mt.try(statement text, VARIADIC arguments text[] DEFAULT '{}') RETURNS TABLE (outcome text)
@@ -119,7 +119,7 @@ $$;
 CREATE OR REPLACE FUNCTION mt.rows(nsp text, relation text) RETURNS TABLE (r text)
 LANGUAGE plpgsql AS $$
 BEGIN
-	RETURN QUERY EXECUTE format('SELECT (SELECT string_agg(key || ''='' || coalesce(value, ''NULL''), '' '' ORDER BY key) FROM jsonb_each_text(to_jsonb(t)) WHERE key !~ ''^_mig_'') FROM %I.%I t ORDER BY 1', nsp, relation);
+	RETURN QUERY EXECUTE format('SELECT (SELECT string_agg(key || ''='' || coalesce(value, ''NULL''), '' '' ORDER BY key) FROM jsonb_each_text(to_jsonb(mt_row)) WHERE key !~ ''^_mig_'') FROM %I.%I mt_row ORDER BY 1', nsp, relation);
 END$$;
 
 -- How many rows only one of two queries gives
