@@ -7,6 +7,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "backfill/quiet.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "control/guard.h"
@@ -21,6 +22,7 @@ void
 _PG_init(void)
 {
 	settings_define();
+	quiet_install();
 	guard_install();
 	if (process_shared_preload_libraries_in_progress)
 	{

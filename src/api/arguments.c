@@ -105,6 +105,21 @@ find_migration(const char *name)
 	return mig;
 }
 
+void
+hide_texts(Migration *mig)
+{
+	SqlRows    *rows;
+
+	if (mig->error == NULL && mig->reason == NULL)
+		return;
+	rows = sql_queryp("SELECT error, waiting_for FROM mig.state WHERE id = $1", P_int8(mig->id));
+	if (rows->n > 0)
+	{
+		mig->error = rows->v[0][0];
+		mig->reason = rows->v[0][1];
+	}
+}
+
 /* Is the current user, or a role it is a member of, named in options.operators? */
 static bool
 is_operator(const Migration *mig)

@@ -20,6 +20,9 @@ extern char *arg_jsonb(FunctionCallInfo fcinfo, int n);	/* jsonb as text; "{}" w
 /* The migration of that name (42704), or the only active one of the current schema when the name is NULL (42704, or 55000 if several). */
 extern Migration *find_migration(const char *name);
 
+/* Make error and reason what mig.state shows the current user, who may not be the owner: before they are told. */
+extern void hide_texts(Migration *mig);
+
 /* Raise 42501 unless the current user may act for the migration's owner; operators: or is one of options.operators. */
 extern void check_may_steer(const Migration *mig, bool operators);
 

@@ -118,6 +118,7 @@ reread(const Call *call, int64 id)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("migration \"%s\" does not exist any more", call->name)));
+	hide_texts(mig);
 	return mig;
 }
 

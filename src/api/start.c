@@ -65,7 +65,7 @@ mig_plan(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	unpack_arguments(fcinfo, &name, &definition, &options);
-	plan = plan_compile(name, definition, options);
+	plan = plan_compile(name, definition, options, AccessShareLock);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, plan->steps)
 		put_step((ReturnSetInfo *) fcinfo->resultinfo, lfirst(lc));
@@ -120,6 +120,24 @@ notice_missing_worker(const char *name)
 				 errhint("CALL mig_run('%s') drives the migration in this session; pg_cron can CALL mig_tick().", name)));
 }
 
+/*
+ * The version schema stands for the whole base schema, and who starts the migration owns its views: so the caller must own the schema, or have
+ * the roles of all its tables' owners. Otherwise the owner of one table would put views of his own before everybody's.
+ */
+static void
+check_may_version(const char *schema)
+{
+	if (sql_textp("SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) $1"
+				  " AND (pg_catalog.pg_has_role(n.nspowner, 'USAGE') OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
+				  " WHERE c.relnamespace OPERATOR(pg_catalog.=) n.oid AND c.relkind IN ('r', 'p', 'f') AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')))",
+				  P_text(schema)) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of schema \"%s\" or of all its tables", schema),
+				 errdetail("A version shows all tables of the schema, in views that belong to who starts the migration."),
+				 errhint("Have the schema's owner call mig_start.")));
+}
+
 /* Store a plan and run its expand steps. */
 static void
 start_plan(MigPlan *plan, const char *definition)
@@ -141,7 +159,7 @@ start_plan(MigPlan *plan, const char *definition)
 	if (!lifecycle_held(&mig, PHASE_EXPANDING))
 	{
 		lifecycle_enter(&mig, PHASE_EXPANDING, NULL);
-		ms = steps_run(&mig, steps_of_group(mig.id, 1), steps_attempts());
+		ms = steps_run(&mig, steps_of_group(mig.id, 1), lock_attempts());
 		event_write(mig.id, "expanded", psprintf("{\"locked_ms\": %.1f}", ms));
 	}
 	shmem_wake_at_commit();
@@ -171,7 +189,8 @@ mig_start(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(cstring_to_text(former->version_schema));
 	if (mig_database_aclcheck(MyDatabaseId, GetUserId(), ACL_CREATE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_DATABASE, get_database_name(MyDatabaseId));
-	plan = plan_compile(name, definition, options);
+	plan = plan_compile(name, definition, options, ShareUpdateExclusiveLock);
+	check_may_version(plan->schema);
 	check_no_other(plan);
 	start_plan(plan, definition);
 	PG_RETURN_TEXT_P(cstring_to_text(plan->version_schema));

@@ -6,28 +6,35 @@
  * dead to everybody the next lane's visit prunes the page and finds room on it: HOT updates, no index writes, no growth. The loop goes over a whole
  * range lane by lane, so that two visits of a page lie further apart than transactions are long (measured: docs/architecture.md).
  *
- * State of a range: lane 0 … k-1, then lane k: the last pass, which takes every row that still lacks a value (it was locked, or one of its pairs fails).
- * Candidates are picked on the page itself, without looking at visibility: a lane is a sixteenth of the rows, and a scan would weigh them all each time.
- * Rows locked by others are never waited for: the range is put off and the last pass taken up again at the same block. Everything is committed with the
- * rows, so a crash repeats at most a batch, and repeating is free: filled rows are skipped.
+ * Stages of a range, in its column `lane` (k lanes):
+ *	 0 … k-1	that lane's rows. Which these are is read from the pages themselves, which prunes them on the way; so a visit costs nothing for the
+ *				rows of other lanes. Only the heap's pages can be read so: a table with another access method has k = 0.
+ *	 k, k+2, …	a last pass over every row that still lacks a value (it was locked, it moved to a place that an earlier lane had passed, its up fails)
+ *	 k+1, …		the same, when the pass has left rows out because others have them locked: at its end the range is put off, and goes on
+ *				with the next even stage.
+ * Rows locked by others are never waited for. Everything is committed with the rows, so a crash repeats at most a batch, and repeating is free: filled
+ * rows are skipped.
  *
  * A range is worked on by the session that holds its advisory lock, for as long as it lives; `claimed` says which that is here.
  */
 #include "base/compat.h"
 
 #include "access/heapam.h"
-#include "access/htup_details.h"
 #include "access/table.h"
-#include "executor/spi.h"
+#include "access/tableam.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "optimizer/plancat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "backfill/backfill.h"
+#include "backfill/quiet.h"
 #include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
@@ -35,8 +42,9 @@
 #include "store/transform.h"
 #include "sync/trigger.h"
 
-#define RETRY_LOCKED_MS 200		/* until a range with locked rows is looked at again */
-#define LAST_PASS_BATCHES 8		/* the last pass reads much and writes little: longer batches */
+#define RETRY_MS 100			/* until a range with locked rows is looked at again; doubled each time */
+#define MAX_RETRY_MS 5000
+#define LOOK_BATCHES 4			/* looking for rows without a value takes longer batches than filling them */
 
 static int64 claimed = 0;		/* id of the range this session has locked; 0: none */
 
@@ -61,9 +69,22 @@ describe_task(const Migration *mig, const Step *step, Relation rel)
 	task.relfilenode = rel->rd_rel->relfilenode;
 	task.blocks = RelationGetNumberOfBlocks(rel);
 	task.rows_total = (int64) tuples;
-	/* wide rows: more lanes than rows on a page would be empty passes */
-	task.lanes = task.blocks > 0 ? (int) Min(Max(tuples / task.blocks, 1.0), (double) mig_lanes) : 1;
+	if (rel->rd_tableam == GetHeapamTableAmRoutine())
+		/* wide rows: more lanes than rows on a page would be empty passes */
+		task.lanes = task.blocks > 0 ? (int) Min(Max(tuples / task.blocks, 1.0), (double) mig_lanes) : 1;
 	return task;
+}
+
+/* Pages of a range: at most the setting, and as many ranges as keep all workers busy to the end. */
+static int64
+pages_per_range(const Task *task)
+{
+	int64		ranges = Max((task->blocks + mig_range_pages - 1) / mig_range_pages, 1);
+	int			workers = Max(mig_max_workers, 1);
+
+	if (ranges > 1)
+		ranges = (ranges + workers - 1) / workers * workers;
+	return Max((task->blocks + ranges - 1) / ranges, 1);
 }
 
 /* The task of this step; made, or made anew when the table was rewritten and block numbers mean something else. */
@@ -77,7 +98,9 @@ current_task(const Migration *mig, const Step *step, Relation rel)
 		Task		made = describe_task(mig, step, rel);
 
 		backfill_release();
-		task_create(&made, mig_range_pages, 0);
+		made.rows_done = task ? task->rows_done : 0;
+		made.busy_ms = task ? task->busy_ms : 0;
+		task_create(&made, pages_per_range(&made), 0);
 		task = task_get(mig->id, step->no);
 	}
 	return task;
@@ -115,151 +138,125 @@ claim_range(const Task *task)
 	return NULL;
 }
 
-/* Rows of some pages that may need a value */
-typedef struct Candidates
-{
-	ItemPointerData *tids;
-	int			n;
-	int			size;
-} Candidates;
-
-/* Does a row, as it stands on its page, lack a value? Rows older than the state column have no attribute there. */
-static bool
-lacks_value(HeapTuple tuple, const Transform *tr, bool any_pair)
-{
-	bool		isnull;
-	Datum		state;
-	int64		bits;
-
-	if (HeapTupleHeaderGetNatts(tuple->t_data) < tr->state_att)
-		return true;
-	state = heap_getattr(tuple, tr->state_att, tr->desc, &isnull);
-	if (isnull)
-		return true;
-	if (!any_pair)
-		return false;
-	bits = TupleDescAttr(tr->desc, tr->state_att - 1)->attlen == sizeof(int16) ? DatumGetInt16(state) : DatumGetInt64(state);
-	/* a pair counts as filled when either of its two bits is set */
-	return (tr->fillable & ~((uint64) bits | ((uint64) bits >> 1))) != 0;
-}
-
-/* Add the rows of a page that are in the lane (lanes 0: all) and lack a value; whether they are visible, the UPDATE finds out. */
-static void
-collect_page(Candidates *c, Relation rel, BlockNumber block, int lane, int lanes, const Transform *tr)
-{
-	Buffer		buffer = ReadBuffer(rel, block);
-	Page		page;
-	OffsetNumber max;
-
-	/* the room for this lane is what the one before has left behind; fetching rows by tid does not prune */
-	heap_page_prune_opt(rel, buffer);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	page = BufferGetPage(buffer);
-	max = PageIsNew(page) ? 0 : PageGetMaxOffsetNumber(page);
-	for (OffsetNumber off = FirstOffsetNumber; off <= max; off++)
-	{
-		ItemId		item = PageGetItemId(page, off);
-		HeapTupleData tuple;
-
-		if (!ItemIdIsNormal(item) || (lanes > 1 && off % lanes != lane))
-			continue;
-		tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
-		tuple.t_len = ItemIdGetLength(item);
-		tuple.t_tableOid = RelationGetRelid(rel);
-		ItemPointerSet(&tuple.t_self, block, off);
-		if (!lacks_value(&tuple, tr, lanes == 0))
-			continue;
-		if (c->n == c->size)
-		{
-			c->size = Max(c->size * 2, 1024);
-			c->tids = c->tids ? repalloc(c->tids, sizeof(ItemPointerData) * c->size) : palloc(sizeof(ItemPointerData) * c->size);
-		}
-		c->tids[c->n++] = tuple.t_self;
-	}
-	UnlockReleaseBuffer(buffer);
-}
-
-/* The rows of a block range that may need a value. The table may have become shorter. */
-static Candidates
-collect(Relation rel, int64 first, int64 end, int lane, int lanes, const Transform *tr)
-{
-	Candidates	c = {0};
-	int64		blocks = RelationGetNumberOfBlocks(rel);
-
-	end = Min(end, blocks);
-	for (int64 block = first; block < end; block++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		collect_page(&c, rel, (BlockNumber) block, lane, lanes, tr);
-	}
-	return c;
-}
-
 /*
- * Become the table's owner for a statement of the backfill: index expressions are the owner's, too. The transaction's settings (base/txn.c) keep user
- * triggers from firing and row-level security from hiding rows.
+ * Become the table's owner, restricted: expression indexes, CHECK constraints and generated columns run the owner's code. They run under the settings of
+ * the migration's start, as a client's update would. Row-level security hides no rows, not even where it is forced; a lost commit only means that a
+ * batch is done again.
  */
 static void
-table_owner_begin(Identity *saved, Relation rel)
+update_begin(Identity *saved, const Migration *mig, Relation rel)
 {
+	ArrayType  *settings;
+
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	owner_begin(saved, rel->rd_rel->relowner, true);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	SetUserIdAndSecContext(rel->rd_rel->relowner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	settings = DatumGetArrayTypeP(OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(mig->settings), ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1)));
+	if (ARR_NDIM(settings) > 0)
+		ProcessGUCArray(settings, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE);
+	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("enable_tidscan", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Touch those of the candidates that nobody has locked; the sync trigger fills them. Returns how many were written. */
+/*
+ * Touch the rows that a query over alias `t` chooses, unless somebody else has them locked; the sync trigger fills them. Returns how many were written.
+ */
 static uint64
-touch_rows(Relation rel, const Candidates *c, const char *condition)
+touch_rows(Relation rel, const char *condition, int nparams, const SqlParam *params)
 {
-	Identity	saved;
 	char	   *table = sql_relation_name(RelationGetRelid(rel));
-	uint64		n;
 
-	if (c->n == 0)
-		return 0;
-	table_owner_begin(&saved, rel);
-	n = sql_execp(psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid = ANY (ARRAY (SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS
-						   " WHERE t.ctid = ANY ($1) AND %s FOR NO KEY UPDATE SKIP LOCKED))", table, table, condition),
-				  P_tids(c->tids, c->n));
-	identity_end(&saved);
+	return quiet_exec(RelationGetRelid(rel), psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY ("
+								  "SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE %s FOR NO KEY UPDATE SKIP LOCKED))",
+								  table, table, condition), nparams, params);
+}
+
+/* Does this row version lack a state? Without one none of its pairs has a value. */
+static bool
+lacks_state(HeapTupleHeader tuple, AttrNumber state_att)
+{
+	if (HeapTupleHeaderGetNatts(tuple) < state_att)
+		return true;
+	return (tuple->t_infomask & HEAP_HASNULL) && att_isnull(state_att - 1, tuple->t_bits);
+}
+
+/* Prune a page, and note the row versions of a lane that lack a state; whether they can be seen is for the statement to say. */
+static int
+read_page(Relation rel, BlockNumber block, int lanes, int lane, AttrNumber state_att, ItemPointer tids)
+{
+	Buffer		buffer = ReadBuffer(rel, block);
+	OffsetNumber max;
+	Page		page;
+	int			n = 0;
+
+	mig_heap_page_prune(rel, buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	max = PageIsNew(page) ? 0 : PageGetMaxOffsetNumber(page);
+	for (int offset = lane == 0 ? lanes : lane; offset <= max; offset += lanes)
+	{
+		ItemId		item = PageGetItemId(page, offset);
+
+		if (!ItemIdIsNormal(item) || !lacks_state((HeapTupleHeader) PageGetItem(page, item), state_att))
+			continue;
+		ItemPointerSet(&tids[n], block, offset);	/* a macro: evaluates twice */
+		n++;
+	}
+	UnlockReleaseBuffer(buffer);
 	return n;
 }
 
-/* How many of the candidates still lack a value. */
-static int64
-count_unfilled(Relation rel, const Candidates *c, const char *condition)
+/* The rows of a lane in a block range that may lack values; returns how many. */
+static int
+read_lane(Relation rel, int64 first, int64 end, int lanes, int lane, ItemPointer *result)
 {
-	Identity	saved;
-	char	   *n;
+	AttrNumber	state_att = transform_get(rel)->state_att;
+	int			most = MaxHeapTuplesPerPage / lanes + 1;
+	ItemPointer tids = palloc(sizeof(ItemPointerData) * most * (end - first));
+	int			n = 0;
 
-	if (c->n == 0)
-		return 0;
-	table_owner_begin(&saved, rel);
-	n = sql_textp(psprintf("SELECT count(*) FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE t.ctid = ANY ($1) AND %s",
-						   sql_relation_name(RelationGetRelid(rel)), condition), P_tids(c->tids, c->n));
-	identity_end(&saved);
-	return strtoll(n, NULL, 10);
+	for (int64 block = first; block < end; block++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		n += read_page(rel, block, lanes, lane, state_att, tids + n);
+	}
+	*result = tids;
+	return n;
 }
 
 /* One batch of one lane. */
 static void
-run_lane(const Task *task, Range *range, Relation rel, const Transform *tr)
+run_lane(const Migration *mig, const Task *task, Range *range, Relation rel)
 {
 	int64		end = Min(range->next_block + mig_batch_pages, range->end_block);
-	Candidates	c = collect(rel, range->next_block, end, range->lane, task->lanes, tr);
-	int64		failed;
-	uint64		n;
+	/* TRUNCATE gives a new file, but a vacuum may cut off empty pages at the end */
+	int64		there = Min(end, RelationGetNumberOfBlocks(rel));
+	ItemPointer tids;
+	int			n = read_lane(rel, range->next_block, Max(there, range->next_block), task->lanes, range->lane, &tids);
+	uint64		written = 0;
+	Identity	saved;
 
-	sync_backfill_begin();
-	n = touch_rows(rel, &c, "t." STATE_COLUMN " IS NULL");
-	(void) sync_backfill_end(&failed);	/* the last pass meets them again */
+	if (n > 0)
+	{
+		SqlParam	param = P_tids(tids, n);
+		int64		failed;
+
+		update_begin(&saved, mig, rel);
+		sync_backfill_begin();
+		written = touch_rows(rel, "t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND t." STATE_COLUMN " IS NULL", 1, &param);
+		(void) sync_backfill_end(&failed);	/* the last pass meets them again */
+		identity_end(&saved);
+	}
 	range->next_block = end;
 	if (end >= range->end_block)
 	{
 		range->lane++;
 		range->next_block = range->first_block;
 	}
-	range_advance(range, n);
+	range_advance(range, written);
 }
 
 /* Record the samples of failing rows. */
@@ -276,29 +273,89 @@ report_failures(const Task *task, List *samples)
 	}
 }
 
-/* One batch of the last pass: every row that still lacks a value. */
-static void
-run_last_pass(const Task *task, Range *range, Relation rel, const Transform *tr)
+/* A block range, to look at the rows that lack values there */
+typedef struct Window
 {
-	int64		end = Min(range->next_block + (int64) mig_batch_pages * LAST_PASS_BATCHES, range->end_block);
-	char	   *unfilled = transform_unfilled_sql(tr);
-	Candidates	c = collect(rel, range->next_block, end, 0, 0, tr);
+	Relation	rel;
+	int64		first;
+	int64		end;
+	const char *unfilled;
+} Window;
+
+/* Condition of a window's rows that lack values. */
+static char *
+window_condition(const Window *w)
+{
+	return psprintf("t.ctid OPERATOR(pg_catalog.>=) '(" INT64_FORMAT ",0)' AND t.ctid OPERATOR(pg_catalog.<) '(" INT64_FORMAT ",0)' AND %s",
+					w->first, w->end, w->unfilled);
+}
+
+/* How many rows of a window lack values: all of them, or those that nobody else has locked. */
+static int64
+count_unfilled(const Window *w, bool unlocked)
+{
+	return strtoll(sql_text(psprintf("SELECT pg_catalog.count(*) FROM (SELECT FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE %s%s) x",
+									 sql_relation_name(RelationGetRelid(w->rel)), window_condition(w),
+									 unlocked ? " FOR NO KEY UPDATE SKIP LOCKED" : "")), NULL, 10);
+}
+
+/* Fill a window's rows as far as nobody has them locked; returns how many were written, and whether locked ones are left. */
+static uint64
+fill_window(const Task *task, const Window *w, bool *skipped)
+{
 	int64		failed;
-	uint64		n;
+	int64		left;
+	uint64		written;
 
 	sync_backfill_begin();
-	n = touch_rows(rel, &c, unfilled);
+	written = touch_rows(w->rel, window_condition(w), 0, NULL);
 	report_failures(task, sync_backfill_end(&failed));
-	if (count_unfilled(rel, &c, unfilled) > failed)
-	{
-		range_advance(range, n);
-		range_postpone(range, RETRY_LOCKED_MS);
+	/* what is left fails, and then nobody else has it, or it is locked */
+	left = count_unfilled(w, false);
+	*skipped = left > 0 && count_unfilled(w, true) < left;
+	return written;
+}
+
+/* The last pass is at the range's end: done, or to be done again later for the rows that were locked. */
+static void
+end_pass(const Task *task, Range *range, uint64 written)
+{
+	int			passes = (range->lane - task->lanes) / 2;
+	bool		skipped = (range->lane - task->lanes) % 2 == 1;
+
+	range->next_block = range->first_block;
+	range->state = skipped ? RANGE_LATER : RANGE_DONE;
+	range->lane += skipped ? 1 : 0;
+	range_advance(range, written);
+	if (!skipped)
 		return;
+	range_postpone(range, Min(RETRY_MS << Min(passes, 10), MAX_RETRY_MS));
+	backfill_release();
+}
+
+/* One batch of the last pass: every row that still lacks a value. */
+static void
+run_last_pass(const Migration *mig, const Task *task, Range *range, Relation rel, const char *unfilled)
+{
+	Window		w = {rel, range->next_block, Min(range->next_block + (int64) mig_batch_pages * LOOK_BATCHES, range->end_block), unfilled};
+	bool		skipped = false;
+	uint64		written = 0;
+	Identity	saved;
+
+	update_begin(&saved, mig, rel);
+	if (count_unfilled(&w, false) > 0)
+	{
+		w.end = Min(w.first + mig_batch_pages, w.end);
+		written = fill_window(task, &w, &skipped);
 	}
-	range->next_block = end;
-	if (end >= range->end_block)
-		range->state = RANGE_DONE;
-	range_advance(range, n);
+	identity_end(&saved);
+	if (skipped && (range->lane - task->lanes) % 2 == 0)
+		range->lane++;
+	range->next_block = w.end;
+	if (w.end >= range->end_block)
+		end_pass(task, range, written);
+	else
+		range_advance(range, written);
 }
 
 /* Open the table for a unit, without queueing behind anybody's exclusive lock; NULL when that cannot be had now. */
@@ -323,20 +380,20 @@ backfill_unit(const Migration *mig, const Step *step)
 	Relation	rel = open_table(step);
 	Task	   *task;
 	Range	   *range;
-	Transform  *tr;
+	char	   *unfilled;
 	UnitResult	result = UNIT_DONE;
 
 	if (rel == NULL)
 		return UNIT_WAIT;
 	task = current_task(mig, step, rel);
-	tr = transform_get(rel);
-	range = tr->fillable ? claim_range(task) : NULL;
+	unfilled = transform_unfilled_sql(transform_get(rel));
+	range = unfilled ? claim_range(task) : NULL;
 	if (range == NULL)
-		result = tr->fillable == 0 || task_ranges_left(mig->id, step->no) == 0 ? UNIT_END : UNIT_WAIT;
+		result = unfilled == NULL || task_ranges_left(mig->id, step->no) == 0 ? UNIT_END : UNIT_WAIT;
 	else if (range->lane < task->lanes)
-		run_lane(task, range, rel, tr);
+		run_lane(mig, task, range, rel);
 	else
-		run_last_pass(task, range, rel, tr);
+		run_last_pass(mig, task, range, rel, unfilled);
 	table_close(rel, NoLock);
 	return result;
 }
@@ -355,7 +412,7 @@ backfill_restart(const Migration *mig, const Step *step)
 	task.rows_done = former ? former->rows_done : 0;
 	task.busy_ms = former ? former->busy_ms : 0;
 	bad_rows_clear(mig->id, step->relid);
-	task_create(&task, mig_range_pages, task.lanes);
+	task_create(&task, pages_per_range(&task), task.lanes);
 	table_close(rel, NoLock);
 }
 

@@ -59,4 +59,7 @@ typedef JsonParseErrorType MigJsonResult;
 #define mig_column_storage_name(columndef)	((const char *) (columndef)->storage_name)
 #endif
 
+/* Prune a pinned, unlocked heap page if it is short of room */
+#define mig_heap_page_prune(rel, buf)	heap_page_prune_opt(rel, buf)
+
 #endif

@@ -9,6 +9,7 @@
  */
 #include "base/compat.h"
 
+#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -96,6 +97,12 @@ attempt_locks(void *arg)
 	}
 	AtEOXact_GUC(false, level);
 	a->since = first ? first : start;
+}
+
+int
+lock_attempts(void)
+{
+	return IsTransactionBlock() ? 1 : mig_lock_retries;
 }
 
 bool

@@ -42,6 +42,9 @@ typedef struct LockWant
  */
 extern TimestampTz lock_relations(List *wants, int attempts);
 
+/* How many attempts a call may make: one inside a transaction block, where locks taken stay until its end. */
+extern int	lock_attempts(void);
+
 /* Does this error say no more than that a lock could not be had (in time, or without a deadlock)? */
 extern bool lock_is_missed(int sqlerrcode);
 

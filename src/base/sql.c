@@ -17,7 +17,6 @@
 #include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/timestamp.h"
 
 #include "base/sql.h"
 
@@ -81,12 +80,6 @@ P_tids(const ItemPointerData *tids, int n)
 	return make_param(TIDARRAYOID, PointerGetDatum(construct_array(values, n, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT)), false);
 }
 
-SqlParam
-P_time(int64 timestamptz)
-{
-	return make_param(TIMESTAMPTZOID, TimestampTzGetDatum(timestamptz), false);
-}
-
 /* Statements with parameters are few and constant texts: their plans are kept, by text. */
 typedef struct KeptPlan
 {
@@ -147,7 +140,7 @@ sql_portable_texts(void)
  * functions and operators of them.
  */
 static void
-execute(const char *sql, int nparams, const SqlParam *params)
+execute(const char *sql, int nparams, const SqlParam *params, bool pin)
 {
 	Oid		   *types = palloc(sizeof(Oid) * Max(nparams, 1));
 	Datum	   *values = palloc(sizeof(Datum) * Max(nparams, 1));
@@ -166,7 +159,8 @@ execute(const char *sql, int nparams, const SqlParam *params)
 	{
 		int			level = NewGUCNestLevel();
 
-		pin_search_path();
+		if (pin)
+			pin_search_path();
 		rc = SPI_execute_plan(prepare(sql, nparams, types), values, nulls, false, 0);
 		AtEOXact_GUC(false, level);
 	}
@@ -181,7 +175,20 @@ sql_exec_params(const char *sql, int nparams, const SqlParam *params)
 	uint64		processed;
 
 	SPI_connect();
-	execute(sql, nparams, params);
+	execute(sql, nparams, params, true);
+	processed = SPI_processed;
+	SPI_finish();
+	return processed;
+}
+
+/* The same under the caller's search_path. */
+uint64
+sql_exec_unpinned(const char *sql, int nparams, const SqlParam *params)
+{
+	uint64		processed;
+
+	SPI_connect();
+	execute(sql, nparams, params, false);
 	processed = SPI_processed;
 	SPI_finish();
 	return processed;
@@ -196,7 +203,7 @@ sql_query_params(const char *sql, int nparams, const SqlParam *params)
 	SqlRows    *rows;
 
 	SPI_connect();
-	execute(sql, nparams, params);
+	execute(sql, nparams, params, true);
 	spi = MemoryContextSwitchTo(caller);
 	rows = palloc0(sizeof(SqlRows));
 	if (SPI_tuptable != NULL)
@@ -273,6 +280,10 @@ admin_query_params(const char *sql, int nparams, const SqlParam *params)
 void
 owner_begin(Identity *saved, Oid role, bool restricted)
 {
+	if (!OidIsValid(role))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the role that started the migration does not exist any more")));
 	identity_save(saved);
 	SetUserIdAndSecContext(role, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   (restricted ? SECURITY_RESTRICTED_OPERATION : 0));

@@ -27,7 +27,6 @@ extern SqlParam P_int8(int64 v);
 extern SqlParam P_int4(int32 v);
 extern SqlParam P_bool(bool v);
 extern SqlParam P_oid(Oid v);
-extern SqlParam P_time(int64 timestamptz);
 extern SqlParam P_tids(const ItemPointerData *tids, int n);	/* tid[] */
 
 /* A result: v[row][column], each a C string or NULL for an SQL NULL */
@@ -38,6 +37,8 @@ typedef struct SqlRows
 } SqlRows;
 
 extern uint64 sql_exec_params(const char *sql, int nparams, const SqlParam *params);
+/* the same under the caller's search_path, for statements that fire the user's code: all their own names and operators have to be qualified */
+extern uint64 sql_exec_unpinned(const char *sql, int nparams, const SqlParam *params);
 extern SqlRows *sql_query_params(const char *sql, int nparams, const SqlParam *params);
 extern char *sql_text_params(const char *sql, int nparams, const SqlParam *params);
 
@@ -57,6 +58,7 @@ extern char *sql_text_params(const char *sql, int nparams, const SqlParam *param
 extern void admin_exec_params(const char *sql, int nparams, const SqlParam *params);
 extern SqlRows *admin_query_params(const char *sql, int nparams, const SqlParam *params);
 
+#define admin_exec(sql)			admin_exec_params(sql, 0, NULL)
 #define admin_execp(sql, ...)	admin_exec_params(sql, SQL_PARAMS(__VA_ARGS__))
 #define admin_query(sql)		admin_query_params(sql, 0, NULL)
 #define admin_queryp(sql, ...)	admin_query_params(sql, SQL_PARAMS(__VA_ARGS__))

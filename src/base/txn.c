@@ -27,7 +27,6 @@ typedef struct Setting
 } Setting;
 
 static const Setting settings[] = {
-	{"session_replication_role", "replica", true},	/* the backfill fires no user trigger */
 	{"synchronous_commit", "off", true},	/* progress commits with its rows, so losing both is harmless */
 	{"enable_tidscan", "on", true},
 	{"row_security", "off", true},	/* an error rather than rows silently left out */

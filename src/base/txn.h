@@ -16,7 +16,7 @@ extern void txn_next(void);		/* commit, and start the next one */
 extern void txn_nap(long ms);	/* commit, sleep without a snapshot until the latch is set, start the next one */
 extern void txn_end(void);		/* commit; procedure: disconnect */
 
-/* Settings for a whole worker session (replication role, time-outs, …). A procedure gets those it needs in each transaction. */
+/* Settings for a whole worker session (time-outs, search_path, …). A procedure gets those it needs in each transaction. */
 extern void txn_settings(void);
 
 /*

@@ -54,7 +54,8 @@ column_options_sql(const Table *t, const Column *c)
 	return buf.data;
 }
 
-char *
+/* GRANTs that give a replacement the column grants of the column it replaces. */
+static char *
 column_grants_sql(const Table *t, const Column *c)
 {
 	SqlRows    *rows = sql_queryp("SELECT x.privilege_type, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, x.is_grantable"

@@ -19,7 +19,4 @@ extern List *close_old_versions(const MigPlan *plan);
 /* " ALTER COLUMN …," for what a replaced column's hidden column keeps: statistics target, storage, compression, options. */
 extern char *column_options_sql(const Table *table, const Column *column);
 
-/* GRANTs of a replaced column on the column that took its place, by its name in the end. */
-extern char *column_grants_sql(const Table *table, const Column *column);
-
 #endif

@@ -164,7 +164,7 @@ source_skip(const char *source, int offset)
 RawExpr *
 raw_expr_make(Node *node, const char *source, const char *path)
 {
-	RawExpr    *expr = palloc(sizeof(RawExpr));
+	RawExpr    *expr = palloc0(sizeof(RawExpr));
 
 	expr->node = node;
 	expr->source = source;
@@ -300,4 +300,14 @@ raw_expr(const char *text, const char *path)
 		node = parse_expression(text);
 	source_end(&context);
 	return raw_expr_make(node, text, path);
+}
+
+/* Parses an expression that the server has printed. */
+RawExpr *
+raw_expr_printed(const char *text, const char *path)
+{
+	RawExpr    *expr = raw_expr(text, path);
+
+	expr->printed = true;
+	return expr;
 }

@@ -184,7 +184,11 @@ analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *
 	ParseState *pstate = make_parsestate(NULL);
 	SourceContext context;
 	Node	   *expr;
+	int			level = NewGUCNestLevel();
 
+	/* else a function of the caller's with a better match would take the place of the one that was printed */
+	if (raw->printed)
+		(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	source_begin(&context, raw->source, raw->path);
 	pstate->p_sourcetext = raw->source;
 	pstate->p_post_columnref_hook = resolve_column;
@@ -194,6 +198,7 @@ analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *
 	assign_expr_collations(pstate, expr);
 	source_end(&context);
 	free_parsestate(pstate);
+	AtEOXact_GUC(false, level);
 	return expr;
 }
 
@@ -262,18 +267,4 @@ bool
 expr_is_volatile(Node *expr)
 {
 	return contain_volatile_functions(expr);
-}
-
-Bitmapset *
-expr_columns(Node *expr)
-{
-	Bitmapset  *set = NULL;
-	Bitmapset  *plain = NULL;
-	int			i = -1;
-
-	pull_varattnos(expr, 1, &set);
-	while ((i = bms_next_member(set, i)) >= 0)
-		if (i + FirstLowInvalidHeapAttributeNumber > 0)
-			plain = bms_add_member(plain, i + FirstLowInvalidHeapAttributeNumber);
-	return plain;
 }

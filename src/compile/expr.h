@@ -45,6 +45,5 @@ extern Node *expr_coerce(Node *expr, const ExprTarget *target);
 extern char *expr_text(Node *expr, List *columns);
 
 extern bool expr_is_volatile(Node *expr);
-extern Bitmapset *expr_columns(Node *expr);		/* attribute numbers of its Vars, also in sub-selects */
 
 #endif

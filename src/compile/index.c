@@ -55,7 +55,7 @@ carried_bindings(const Table *t)
 static char *
 carried_expression(const Table *t, const char *text, const char *of)
 {
-	RawExpr    *raw = raw_expr(text, psprintf("index \"%s\"", of));
+	RawExpr    *raw = raw_expr_printed(text, psprintf("index \"%s\"", of));
 	ExprTarget	any = {InvalidOid};
 
 	return expr_text(expr_analyze(raw, carried_bindings(t), t->name, NULL, &any), t->physical);

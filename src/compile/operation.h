@@ -38,6 +38,7 @@ typedef struct RawExpr
 	Node	   *node;			/* raw parse tree of an a_expr; a scalar SELECT stands as a SubLink (EXPR_SUBLINK) */
 	const char *source;			/* the text its locations point into */
 	const char *path;			/* "operations[0].alter_column.up" or "statement 2, USING": for the error context */
+	bool		printed;		/* the server printed it, so that names without a schema are pg_catalog's */
 } RawExpr;
 
 typedef struct Operation
@@ -104,5 +105,8 @@ extern void operation_normalize(Operation *op);
 
 /* Parse one expression's text ("SELECT …" or "WITH …" stands for a scalar sub-query). 42601 with the path in the context. */
 extern RawExpr *raw_expr(const char *text, const char *path);
+
+/* The same for a text that the server has printed (a default, a CHECK, an index's expression) with only pg_catalog in search_path. */
+extern RawExpr *raw_expr_printed(const char *text, const char *path);
 
 #endif

@@ -248,7 +248,7 @@ carry_default(const Table *t, const Operation *op, Column *c)
 
 	if (c->default_sql == NULL)
 		return;
-	raw = raw_expr(c->default_sql, op->path);
+	raw = raw_expr_printed(c->default_sql, op->path);
 	expr = expr_analyze_default(raw, &(ExprTarget) {InvalidOid});
 	if (expr_coerce(expr, &target) == NULL)
 		ereport(ERROR,
@@ -743,7 +743,7 @@ carry_checks(Table *t)
 			continue;
 		r = palloc0(sizeof(Rule));
 		r->name = k->new_name ? k->new_name : k->name;
-		r->raw = raw_expr(k->check, psprintf("constraint \"%s\"", k->name));
+		r->raw = raw_expr_printed(k->check, psprintf("constraint \"%s\"", k->name));
 		r->shape = snapshot;
 		r->no_inherit = k->no_inherit;
 		r->valid = k->validated;

@@ -245,7 +245,12 @@ plan_table(MigPlan *plan, const Operation *op, bool subscribers_ready)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist in schema \"%s\"", op->table, plan->schema),
 				 source_position(op->source, op->location)));
-	t = shape_load(relid, subscribers_ready);
+	t = shape_load(relid, plan->lock, subscribers_ready);
+	if (t == NULL || strcmp(t->name, op->table) != 0 || strcmp(t->schema, plan->schema) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("relation \"%s\" was dropped or renamed by another session", op->table),
+				 source_position(op->source, op->location)));
 	plan->tables = lappend(plan->tables, t);
 	return t;
 }
@@ -390,7 +395,10 @@ trigger_arguments(const MigPlan *plan, const Table *t, const char *which)
 	return buf.data;
 }
 
-/* CREATE TRIGGER of one of the two sync triggers, always enabled: also for replication and the backfill. */
+/*
+ * CREATE TRIGGER of one of the two sync triggers, always enabled: also for replication and the backfill. The superuser makes it, since nobody else may
+ * execute mig.sync().
+ */
 static void
 add_trigger(Builder *b, const Table *t, const char *trigger, const char *which)
 {
@@ -399,7 +407,7 @@ add_trigger(Builder *b, const Table *t, const char *trigger, const char *which)
 	add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock,
 			 psprintf("CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION mig.sync(%s);\n"
 					  "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", trigger, table, trigger_arguments(b->plan, t, which), table, trigger),
-			 psprintf("DROP TRIGGER IF EXISTS %s ON %s", trigger, table));
+			 psprintf("DROP TRIGGER IF EXISTS %s ON %s", trigger, table))->superuser = true;
 }
 
 /* Does the table have BEFORE ROW triggers of its own? */
@@ -784,15 +792,34 @@ plan_names(MigPlan *p, const char *name, const Definition *d)
 	if (option_text(p->options, "baseline") && strcmp(option_text(p->options, "baseline"), "true") == 0)
 		p->baseline = check_length(psprintf("%s_base", p->schema));
 	if (OidIsValid(get_namespace_oid(p->version_schema, true)) &&
-		!sql_textp("SELECT 1 FROM mig.version_schema WHERE schema_name = $1 AND phase = 'rolled_back'", P_text(p->version_schema)))
+		!sql_textp("SELECT 1 FROM mig.version_schema WHERE schema_name = $1 AND phase IN ('planned', 'rolled_back')", P_text(p->version_schema)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_SCHEMA),
 				 errmsg("schema \"%s\" already exists", p->version_schema),
 				 errhint("Give the migration another name, or options {\"version_schema\": \"…\"}.")));
 }
 
+bool
+plan_equals(const MigPlan *p, List *steps)
+{
+	ListCell   *a;
+	ListCell   *b;
+
+	if (list_length(p->steps) != list_length(steps))
+		return false;
+	forboth(a, p->steps, b, steps)
+	{
+		const Step *x = lfirst(a);
+		const Step *y = lfirst(b);
+
+		if (strcmp(x->sql, y->sql) != 0 || strcmp(x->undo ? x->undo : "", y->undo ? y->undo : "") != 0)
+			return false;
+	}
+	return true;
+}
+
 MigPlan *
-plan_compile(const char *name, const char *definition, const char *options)
+plan_compile(const char *name, const char *definition, const char *options, LOCKMODE lock)
 {
 	MigPlan	   *p = palloc0(sizeof(MigPlan));
 	Definition *d = definition_read(definition, options);
@@ -804,6 +831,7 @@ plan_compile(const char *name, const char *definition, const char *options)
 	/* the user's texts are read; ours and the server's have no backslash escapes */
 	level = NewGUCNestLevel();
 	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	p->lock = lock;
 	p->options = d->options ? sql_textp("SELECT ($1 || $2)::text", P_jsonb(d->options), P_jsonb(options ? options : "{}"))
 		: pstrdup(options ? options : "{}");
 	plan_check_options(p->options, false);

@@ -16,15 +16,20 @@ typedef struct MigPlan
 	char	   *inner_schema;	/* hidden; holds the inner views */
 	char	   *baseline;		/* schema of options.baseline, NULL if not wanted */
 	char	   *options;		/* jsonb text: the manifest's, overridden by the call's */
+	LOCKMODE	lock;			/* on the tables, while it is compiled and after */
 	char	   *settings;		/* text[] literal: session settings of the compilation */
 	List	   *tables;			/* Table *: those that change, in the definition's order */
 	List	   *steps;			/* Step * */
 } MigPlan;
 
 /*
- * Compile a definition as the current user; name NULL: the manifest's own. Changes nothing. Takes AccessShareLock on the tables it names.
+ * Compile a definition as the current user; name NULL: the manifest's own. Changes nothing. Takes `lock` on the tables it names: with
+ * ShareUpdateExclusiveLock nobody can give them another column, index, constraint or trigger until the end of the transaction.
  */
-extern MigPlan *plan_compile(const char *name, const char *definition, const char *options);
+extern MigPlan *plan_compile(const char *name, const char *definition, const char *options, LOCKMODE lock);
+
+/* Does a plan consist of these steps, as stored? */
+extern bool plan_equals(const MigPlan *plan, List *steps);
 
 /* The name in a manifest; 22023 when it has none. */
 extern char *plan_name(const char *definition);

@@ -19,6 +19,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "base/lock.h"
 #include "base/sql.h"
 #include "compile/shape.h"
 
@@ -204,7 +205,7 @@ static void
 load_constraints(Table *t)
 {
 	SqlRows    *rows = sql_queryp("SELECT c.oid, c.conname, c.contype, c.conkey, c.conindid, pg_get_constraintdef(c.oid),"
-								  " pg_get_expr(c.conbin, c.conrelid), c.convalidated, c.connoinherit, c.condeferrable, c.condeferred,"
+								  " pg_get_expr(c.conbin, c.conrelid), c.convalidated, c.connoinherit,"
 								  " obj_description(c.oid, 'pg_constraint')"
 								  " FROM pg_constraint c WHERE c.conrelid = $1 AND c.contype <> 't' ORDER BY c.conname", P_oid(t->relid));
 
@@ -222,27 +223,39 @@ load_constraints(Table *t)
 		c->check = v[6];
 		c->validated = v[7][0] == 't';
 		c->no_inherit = v[8][0] == 't';
-		c->deferrable = v[9][0] == 't';
-		c->deferred = v[10][0] == 't';
-		c->comment = v[11];
+		c->comment = v[9];
 		t->constraints = lappend(t->constraints, c);
 	}
 }
 
+/* Raise unless the current user owns the table: before its lock is asked for, and again under it. */
+static void
+check_owner(Oid relid)
+{
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)) && !mig_relation_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+}
+
 Table *
-shape_load(Oid relid, bool subscribers_ready)
+shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 {
 	Table	   *t = palloc0(sizeof(Table));
-	Relation	rel = table_open(relid, AccessShareLock);
+	LockWant	want = {relid, lock};
+	Relation	rel;
 	int			level;
+
+	check_owner(relid);
+	(void) lock_relations(list_make1(&want), lock_attempts());
+	rel = try_table_open(relid, NoLock);
+	if (rel == NULL)
+		return NULL;
+	check_owner(relid);
 
 	t->relid = relid;
 	t->name = t->new_name = pstrdup(RelationGetRelationName(rel));
 	t->schema = get_namespace_name(RelationGetNamespace(rel));
 	t->owner = rel->rd_rel->relowner;
 	table_close(rel, NoLock);
-	if (!mig_relation_ownercheck(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, t->name);
 
 	/* names in default and constraint texts come out qualified */
 	level = NewGUCNestLevel();

@@ -8,6 +8,8 @@
 #ifndef MIG_SHAPE_H
 #define MIG_SHAPE_H
 
+#include "storage/lockdefs.h"
+
 #include "compile/expr.h"
 
 typedef struct Column
@@ -97,8 +99,6 @@ typedef struct Constr
 	char	   *check;			/* expression of a CHECK */
 	bool		validated;
 	bool		no_inherit;
-	bool		deferrable;
-	bool		deferred;
 	char	   *comment;
 	char	   *new_name;		/* NULL unless renamed */
 	bool		dropped;		/* by an operation */
@@ -120,11 +120,12 @@ typedef struct Table
 	List	   *physical;		/* char *: physical column names by attribute number, "" for dropped ones */
 	bool		comment_changed;
 	char	   *comment;
-	List	   *notes;
 } Table;
 
-/* Load a table's present shape; refuses (with the reason) one that can't be migrated. Takes AccessShareLock. */
-extern Table *shape_load(Oid relid, bool subscribers_ready);
+/*
+ * Load a table's present shape, under a lock within the budget of base/lock.h; refuses (with the reason) one that can't be migrated. NULL when it is gone.
+ */
+extern Table *shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready);
 
 extern Column *shape_column(const Table *table, const char *name, bool missing_ok);	/* by its name in the new shape */
 extern Constr *shape_constraint(const Table *table, const char *name);	/* 42704 */

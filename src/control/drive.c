@@ -9,13 +9,17 @@
 #include "base/compat.h"
 
 #include "miscadmin.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/json.h"
 
 #include "backfill/backfill.h"
 #include "base/lock.h"
 #include "base/settings.h"
+#include "base/sql.h"
 #include "base/txn.h"
 #include "compile/plan.h"
 #include "control/drive.h"
@@ -188,6 +192,25 @@ snapshots_are_new(Unit *u)
 	return old == NULL;
 }
 
+/* A migration that was held before it expanded: is its plan still what would be made of the tables as they are now? */
+static void
+check_plan(const Migration *mig)
+{
+	Identity	saved;
+	ArrayType  *settings = DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, mig->settings, TEXTOID, -1));
+	MigPlan    *plan;
+
+	owner_begin(&saved, mig->owner, true);
+	ProcessGUCArray(settings, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE);
+	plan = plan_compile(mig->name, mig->definition, sql_textp("SELECT ($1 - 'held')::text", P_jsonb(mig->options)), ShareUpdateExclusiveLock);
+	identity_end(&saved);
+	if (!plan_equals(plan, steps_of(mig->id)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the tables of migration \"%s\" have changed since it was planned", mig->name),
+				 errhint("Call mig_rollback('%s'), then mig_start again.", mig->name)));
+}
+
 /* Run a group of SQL steps. */
 static void
 run_group(Unit *u)
@@ -199,6 +222,8 @@ run_group(Unit *u)
 
 	/* what clients are shown must not be taken back by a crash; also, a worker's commits are asynchronous otherwise */
 	(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	if (s->phase == STEP_EXPAND)
+		check_plan(mig);
 	ms = steps_run(mig, steps_of_group(mig->id, s->group), mig_lock_retries);
 	next = step_next(mig->id);
 	if (s->lock >= ShareUpdateExclusiveLock || next == NULL)

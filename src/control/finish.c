@@ -2,6 +2,7 @@
  * finish.c
  *		Completing, rolling back, retiring.
  */
+#include "base/lock.h"
 #include "base/compat.h"
 
 #include "miscadmin.h"
@@ -55,7 +56,7 @@ finish_complete(Migration *mig, const char *detail)
 	lifecycle_enter(mig, PHASE_COMPLETING, detail);
 	if (!is_swap_only(contract) || mig_stop_before[0])
 		return false;
-	ms = steps_run(mig, contract, steps_attempts());
+	ms = steps_run(mig, contract, lock_attempts());
 	event_write(mig->id, "swapped", psprintf("{\"locked_ms\": %.1f}", ms));
 	lifecycle_enter(mig, PHASE_COMPLETED, NULL);
 	return true;
@@ -69,7 +70,7 @@ finish_rollback(Migration *mig, const char *detail)
 	lifecycle_enter(mig, PHASE_ROLLING_BACK, detail);
 	/* it stands in the way of the locks; with MIGRATION held, no other one can begin */
 	utility_cancel(mig->id);
-	ms = steps_undo(mig, steps_of(mig->id), mig->was_ready, steps_attempts());
+	ms = steps_undo(mig, steps_of(mig->id), mig->was_ready, lock_attempts());
 	migration_set_pause(mig->id, false, NULL, NULL);
 	event_write(mig->id, "rolled back", psprintf("{\"locked_ms\": %.1f}", ms));
 	lifecycle_enter(mig, PHASE_ROLLED_BACK, NULL);

@@ -9,9 +9,11 @@
 #include "base/compat.h"
 
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "base/lock.h"
@@ -29,12 +31,6 @@ typedef struct Attempt
 	bool		keep_version;
 	double		held_ms;
 } Attempt;
-
-int
-steps_attempts(void)
-{
-	return IsTransactionBlock() ? 1 : mig_lock_retries;
-}
 
 /* Does running (or undoing) a group replace version views of its tables? */
 static bool
@@ -147,13 +143,40 @@ wanted_locks(const Attempt *a)
 	return wants;
 }
 
+/*
+ * VALIDATE and ANALYZE read the rows, and evaluate what the table's owner has written about them. It must not be done with the rights of a
+ * superuser who happens to run the migration.
+ */
+static void
+exec_as_table_owner(Oid relid, const char *sql)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Identity	saved;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("a table of this migration is gone"),
+				 errhint("Call mig_rollback to end the migration.")));
+	owner_begin(&saved, ((Form_pg_class) GETSTRUCT(tuple))->relowner, true);
+	ReleaseSysCache(tuple);
+	(void) sql_exec(sql);
+	identity_end(&saved);
+}
+
 /* Run or undo one step, and note it. */
 static void
 run_step(const Attempt *a, const Step *s)
 {
 	const char *sql = a->undo ? s->undo : s->sql;
 
-	if (sql && sql[0])
+	if (sql == NULL || sql[0] == '\0')
+		;
+	else if (s->superuser && !a->undo)
+		admin_exec(sql);
+	else if (s->lock == ShareUpdateExclusiveLock)
+		exec_as_table_owner(s->relid, sql);
+	else
 		(void) sql_exec(sql);
 	step_done(a->mig->id, s->no, !a->undo);
 }

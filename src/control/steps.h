@@ -18,7 +18,4 @@ extern double steps_run(const Migration *mig, List *steps, int attempts);
 /* Undo all done steps in reverse order, likewise. keep_version: leave what an opened version needs to stay closed. */
 extern double steps_undo(const Migration *mig, List *steps, bool keep_version, int attempts);
 
-/* How many attempts a call may make: one inside a transaction block, where locks taken stay until its end. */
-extern int	steps_attempts(void);
-
 #endif

@@ -17,6 +17,7 @@ CREATE TABLE mig.migration (
     was_ready boolean NOT NULL DEFAULT false,
     divergent bigint,
     filled_xid xid8,
+    filled_at timestamptz,
     system_identifier bigint NOT NULL,
     database_oid oid NOT NULL,
     database_name text NOT NULL,
@@ -42,6 +43,7 @@ CREATE TABLE mig.step (
     sql text NOT NULL,
     undo text,
     keep boolean NOT NULL DEFAULT false,
+    superuser boolean NOT NULL DEFAULT false,
     note text,
     done_at timestamptz,
     PRIMARY KEY (migration_id, no)

@@ -2,10 +2,8 @@
 CREATE FUNCTION mig.sync() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'mig_sync';
 COMMENT ON FUNCTION mig.sync() IS 'keeps both versions'' values of a row equal; made by mig_start()';
-
-CREATE FUNCTION mig.lane(tid, int) RETURNS int
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF COST 1 AS 'MODULE_PATHNAME', 'mig_lane';
-COMMENT ON FUNCTION mig.lane(tid, int) IS 'lane of a row: its offset in the page, modulo the number of lanes';
+-- It runs its arguments, SQL expressions, as the table's owner: with EXECUTE, the TRIGGER privilege on a table would be its owner's rights.
+REVOKE EXECUTE ON FUNCTION mig.sync() FROM PUBLIC;
 
 CREATE FUNCTION mig.holds_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mig_holds_support';

@@ -51,7 +51,7 @@ static const char *const step_kind_names[] = {
 #define HERE \
 	" system_identifier = (SELECT system_identifier FROM pg_control_system()) AND database_oid = (SELECT oid FROM pg_database WHERE datname = current_database()) "
 #define STEP_COLUMNS \
-	"SELECT no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, done_at IS NOT NULL, keep FROM mig.step "
+	"SELECT no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, done_at IS NOT NULL, keep, superuser FROM mig.step "
 
 /* Index of a name in a table of names, -1 if it is not there. */
 static int
@@ -176,21 +176,16 @@ step_lock_name(LOCKMODE mode)
 	return lock_names[mode];
 }
 
-const char *
-step_kind_name(StepKind kind)
-{
-	return step_kind_names[kind];
-}
-
 /* Store one step of a new migration. */
 static void
 step_insert(int64 id, const Step *s)
 {
-	sql_execp("INSERT INTO mig.step (migration_id, no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, keep)"
-			  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+	sql_execp("INSERT INTO mig.step (migration_id, no, phase, kind, grp, relation, relid, lock_mode, rewrites, sql, undo, note, keep, superuser)"
+			  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 			  P_int8(id), P_int4(s->no), P_text(step_phase_names[s->phase]), P_text(step_kind_names[s->kind]),
 			  P_int4(s->group), P_text(s->relation), P_oid(s->relid), P_text(lock_names[s->lock]),
-			  P_bool(s->rewrites), P_text(s->sql), P_text(s->undo), P_text(s->note), P_bool(s->keep));
+			  P_bool(s->rewrites), P_text(s->sql), P_text(s->undo), P_text(s->note), P_bool(s->keep),
+			  P_bool(s->superuser));
 }
 
 int64
@@ -248,10 +243,11 @@ migration_set_waiting(int64 id, const char *reason)
 char *
 migration_old_snapshot(int64 id)
 {
-	admin_execp("UPDATE mig.migration SET filled_xid = pg_current_xact_id() WHERE id = $1 AND filled_xid IS NULL", P_int8(id));
+	admin_execp("UPDATE mig.migration SET filled_xid = pg_current_xact_id(), filled_at = clock_timestamp() WHERE id = $1 AND filled_xid IS NULL", P_int8(id));
 	return admin_queryp("SELECT (SELECT format('pid %s (%s): %s', a.pid, coalesce(a.state, a.backend_type), left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120))"
 						"  FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()"
-						"  AND a.backend_type <> 'autovacuum worker' AND age(a.backend_xmin) > age(m.filled_xid::xid) ORDER BY age(a.backend_xmin) DESC LIMIT 1)"
+						"  AND a.backend_type <> 'autovacuum worker' AND age(a.backend_xmin) > age(m.filled_xid::xid)"
+						"  AND a.xact_start < m.filled_at ORDER BY age(a.backend_xmin) DESC LIMIT 1)"
 						" FROM mig.migration m WHERE m.id = $1", P_int8(id))->v[0][0];
 }
 
@@ -294,6 +290,7 @@ make_step(char **v)
 	s->note = v[10];
 	s->done = is_true(v[11]);
 	s->keep = is_true(v[12]);
+	s->superuser = is_true(v[13]);
 	return s;
 }
 

@@ -79,12 +79,12 @@ typedef struct Step
 	char	   *sql;
 	char	   *undo;			/* NULL: nothing to undo */
 	bool		keep;			/* not undone once the version was ready: its closed views stay */
+	bool		superuser;		/* sql is run with the superuser's rights: nothing of the user's but quoted names and literals is in it */
 	char	   *note;			/* NULL, or what the user should know */
 	bool		done;
 } Step;
 
 extern const char *step_phase_name(StepPhase phase);
-extern const char *step_kind_name(StepKind kind);
 extern const char *step_lock_name(LOCKMODE mode);	/* "ACCESS EXCLUSIVE"; NULL for NoLock */
 
 /* Migrations */

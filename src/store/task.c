@@ -46,13 +46,16 @@ task_get(int64 migration_id, int step_no)
 	return task;
 }
 
+/*
+ * Two drivers may get here at once: the second waits for the first's commit, then deletes nothing (the row it saw is gone) and inserts nothing. Ranges
+ * are deleted by name: in a session with session_replication_role = replica the foreign key would not do it.
+ */
 void
 task_create(const Task *task, int64 range_pages, int first_lane)
 {
-	/* not left to the foreign key: workers run with session_replication_role = replica, where it does not cascade */
-	admin_execp("DELETE FROM mig.range WHERE migration_id = $1 AND step_no = $2", P_int8(task->migration_id), P_int4(task->step_no));
-	admin_execp("DELETE FROM mig.task WHERE migration_id = $1 AND step_no = $2", P_int8(task->migration_id), P_int4(task->step_no));
-	/* two workers may get here at once: the second waits for the first's commit and finds it done */
+	admin_execp("WITH gone AS (DELETE FROM mig.task WHERE migration_id = $1 AND step_no = $2 RETURNING 1)"
+				" DELETE FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND EXISTS (SELECT FROM gone)",
+				P_int8(task->migration_id), P_int4(task->step_no));
 	admin_execp("WITH made AS (INSERT INTO mig.task (migration_id, step_no, relid, relation, relfilenode, blocks, lanes, rows_total, rows_done, busy_ms)"
 				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $12) ON CONFLICT DO NOTHING RETURNING 1)"
 				" INSERT INTO mig.range (migration_id, step_no, first_block, end_block, lane, next_block)"

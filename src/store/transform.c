@@ -128,13 +128,13 @@ cache_init(void)
 	RegisterXactCallback(transaction_ended, NULL);
 }
 
-/* Is this function mig.sync()? */
-static bool
-is_sync_function(Oid funcid)
+/* Does this trigger call mig.sync()? */
+bool
+is_sync_trigger(const Trigger *trigger)
 {
-	char	   *name = get_func_name(funcid);
+	char	   *name = get_func_name(trigger->tgfoid);
 
-	return name && strcmp(name, "sync") == 0 && get_func_namespace(funcid) == get_namespace_oid("mig", true);
+	return name && strcmp(name, "sync") == 0 && get_func_namespace(trigger->tgfoid) == get_namespace_oid("mig", true);
 }
 
 /* Finds the relation's sync trigger, the one that sorts last; NULL if there is none. */
@@ -147,7 +147,7 @@ find_sync_trigger(Relation rel)
 	{
 		Trigger    *trigger = &triggers->triggers[i];
 
-		if (trigger->tgnargs > 0 && strcmp(trigger->tgargs[0], "last") == 0 && is_sync_function(trigger->tgfoid))
+		if (trigger->tgnargs > 0 && strcmp(trigger->tgargs[0], "last") == 0 && is_sync_trigger(trigger))
 			return trigger;
 	}
 	return NULL;

@@ -69,6 +69,7 @@ typedef struct Transform
 
 #define TRANSFORM_MAX_PAIRS	31	/* two bits each in a bigint */
 
+extern bool is_sync_trigger(const Trigger *trigger);	/* either of the two */
 extern bool relation_has_sync(Relation rel);	/* is there a sync trigger? */
 
 /* The table's transform, compiled; stays readable to the end of the transaction. 55000 if it has no sync trigger. */

@@ -139,8 +139,8 @@ append_json_value(StringInfo json, Oid type, Datum value)
 }
 
 /* The row's key as a JSON object: its primary key, or else where it lies. */
-static char *
-row_key(Relation rel, TupleTableSlot *row, ItemPointer tid)
+char *
+sync_row_key(Relation rel, TupleTableSlot *row, ItemPointer tid)
 {
 	Bitmapset  *key = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
 	StringInfoData json;
@@ -181,7 +181,7 @@ collect_failure(Relation rel, TupleTableSlot *row, ItemPointer tid, const char *
 		return;
 	caller = MemoryContextSwitchTo(failure_context);
 	failure = palloc(sizeof(SyncFailure));
-	failure->key = row_key(rel, row, tid);
+	failure->key = sync_row_key(rel, row, tid);
 	failure->column = pstrdup(column);
 	failure->error = pstrdup(error);
 	failures = lappend(failures, failure);
@@ -204,6 +204,6 @@ sync_failure(Relation rel, TimestampTz *logged_in, TupleTableSlot *row, ItemPoin
 	*logged_in = GetCurrentTransactionStartTimestamp();
 	ereport(LOG,
 			(errmsg("up of column \"%s\" of table \"%s\" failed: %s", name, RelationGetRelationName(rel), error),
-			 errdetail_log("The row with key %s is written without it.", row_key(rel, row, tid)),
+			 errdetail_log("The row with key %s is written without it.", sync_row_key(rel, row, tid)),
 			 errhint("Correct the row: the next write that up can follow fills it. This is told once per table and transaction.")));
 }

@@ -23,4 +23,7 @@ extern SyncMode sync_mode(void);	/* of the trigger call under way */
 extern void sync_failure(Relation rel, TimestampTz *logged_in, TupleTableSlot *row, ItemPointer tid, AttrNumber column,
 						 const char *error);
 
+/* The row's key as a JSON object: its primary key, or else where it lies. */
+extern char *sync_row_key(Relation rel, TupleTableSlot *row, ItemPointer tid);
+
 #endif

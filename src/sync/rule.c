@@ -1,7 +1,7 @@
 /*
  * rule.c
  *		What the version views call: mig.holds() keeps new-version writes to rules that are not constraints yet, mig.closed() stands for a
- *		table of a version that may not be used, mig.lane() deals rows to the backfill's lanes.
+ *		table of a version that may not be used.
  */
 #include "postgres.h"
 
@@ -10,33 +10,20 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/supportnodes.h"
-#include "storage/itemptr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
 
-PG_FUNCTION_INFO_V1(mig_lane);
 PG_FUNCTION_INFO_V1(mig_holds);
 PG_FUNCTION_INFO_V1(mig_holds_support);
 PG_FUNCTION_INFO_V1(mig_closed);
 PG_FUNCTION_INFO_V1(mig_closed_write);
-PGDLLEXPORT Datum mig_lane(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum mig_holds(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum mig_holds_support(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum mig_closed(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum mig_closed_write(PG_FUNCTION_ARGS);
-
-/* mig.lane(tid, lanes): the offset within the page, modulo the number of lanes */
-Datum
-mig_lane(PG_FUNCTION_ARGS)
-{
-	ItemPointer tid = (ItemPointer) PG_GETARG_POINTER(0);
-	int32		lanes = PG_GETARG_INT32(1);
-
-	PG_RETURN_INT32(lanes > 0 ? ItemPointerGetOffsetNumberNoCheck(tid) % lanes : 0);
-}
 
 /* A text argument as a C string; NULL when it is an SQL NULL. */
 static char *

@@ -54,10 +54,8 @@ typedef struct Sync
 	Datum	   *before;			/* what to compare with; NULL: an INSERT that was not synced yet */
 	bool	   *before_null;
 	uint64		state;
-	bool		state_null;		/* as it came */
 	TupleTableSlot *work;		/* the row as it will be; NULL as long as it is as it came */
 	Todo		todo[TRANSFORM_MAX_PAIRS];
-	int			filled;			/* pairs given a value by up */
 } Sync;
 
 /* The row that the first trigger returned, for the last one */
@@ -344,10 +342,7 @@ apply_up(Sync *sync, int i)
 	char	   *error;
 
 	if (transform_try(pair->up, work, &value, &isnull, &error))
-	{
-		sync->filled++;
 		return set_value(sync, pair->new_att, value, isnull);
-	}
 	set_pair_state(sync, i, PAIR_UNTOUCHED);
 	if (sync->last)
 		sync_failure(sync->rel, &sync->transform->logged_in, work, &sync->data->tg_trigtuple->t_self,

@@ -2,81 +2,260 @@
  * verify.c
  *		The divergence check: every pair of every row against the rule of the version that wrote it last.
  *
- * One SQL statement per block range, so one snapshot sees both sides: no lock is needed, and writes that go on raise no false alarm. Values are
- * compared by image (mig.differs), since = hides numeric scale, -0 and non-deterministic collations. A row that moves between two
- * ranges was written after the trigger was there, and so is in sync.
+ * A block range is read under one snapshot, which sees both sides of each row: no lock is needed, and writes that go on raise no false alarm. Expressions are
+ * the very ones that the sync trigger runs (store/transform.h), values are compared by image, since = hides numeric scale, -0 and
+ * non-deterministic collations. A row that moves between two ranges was written after the trigger was there, and so is in sync.
+ *
+ * A range is checked by the session that holds its advisory lock RANGE, to the end of the transaction in which its counts are written.
  */
 #include "base/compat.h"
 
+#include "access/sysattr.h"
 #include "access/table.h"
-#include "fmgr.h"
+#include "access/tableam.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
-#include "utils/array.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
+#include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
 #include "store/task.h"
 #include "store/transform.h"
+#include "sync/mode.h"
 #include "verify/verify.h"
 
 #define CHECK_PAGES 2048		/* pages a range: some 10 ms of reading, one snapshot */
 #define SAMPLES 20				/* of one range */
+#define SAMPLE_CHARS 200		/* of a value in a sample */
 
-PG_FUNCTION_INFO_V1(mig_differs);
-
-/* Type facts of mig.differs()'s arguments, looked up once per call site */
-typedef struct ImageType
+/* A block range under check */
+typedef struct Check
 {
-	int16		len;
-	bool		byval;
-} ImageType;
+	Relation	rel;
+	const Transform *tr;
+	int64		first;
+	int64		end;
+	bool		careful;		/* an expression may raise: note which rows it does for */
+	MemoryContext row_context;	/* reset for each row */
+	int			nsamples;
+	StringInfoData samples;		/* JSON objects, comma-separated */
+	Findings	found;
+} Check;
 
-/* mig.differs(a, b): are two values of one type not the same image? NULLs are equal. */
-PGDLLEXPORT Datum
-mig_differs(PG_FUNCTION_ARGS)
+/* What a pair's rule says of a row */
+typedef enum Verdict
 {
-	ImageType  *type = fcinfo->flinfo->fn_extra;
+	HOLDS,
+	MISSING,
+	DIVERGENT,
+	FAILS
+} Verdict;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		PG_RETURN_BOOL(PG_ARGISNULL(0) != PG_ARGISNULL(1));
-	if (type == NULL)
-	{
-		type = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(ImageType));
-		get_typlenbyval(get_fn_expr_argtype(fcinfo->flinfo, 0), &type->len, &type->byval);
-		fcinfo->flinfo->fn_extra = type;
-	}
-	PG_RETURN_BOOL(!datum_image_eq(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), type->byval, type->len));
+static const char *const verdict_kinds[] = {
+	[HOLDS] = "holds",
+	[MISSING] = "missing",
+	[DIVERGENT] = "divergent",
+	[FAILS] = "fails",
+};
+
+/* A column of the table checked. */
+static Form_pg_attribute
+column(const Check *c, AttrNumber att)
+{
+	return TupleDescAttr(RelationGetDescr(c->rel), att - 1);
 }
 
-/* Name of a column, quoted. */
-static const char *
-column_name(Relation rel, AttrNumber att)
-{
-	return quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(rel), att - 1)->attname));
-}
-
-/* WHENs of one pair: its number when it differs, the negative when its value is missing. */
+/* Append "name": the value as text, cut off when it is long. */
 static void
-pair_cases(StringInfo buf, Relation rel, const Pair *p, int i)
+append_value(StringInfo json, const char *name, Oid type, Datum value, bool isnull)
 {
-	char	   *state = psprintf("((coalesce(t." STATE_COLUMN ", 0)::pg_catalog.int8 >> %d) OPERATOR(pg_catalog.&) 3::pg_catalog.int8)", 2 * i);
+	char	   *text;
+	Oid			output;
+	bool		varlena;
 
-	if (p->new_att != 0)
-		appendStringInfo(buf, " WHEN %s = 0 THEN %d", state, -(i + 1));
-	if (p->new_att != 0 && p->up_sql && p->up_verifiable)
-		appendStringInfo(buf, " WHEN CASE WHEN %s IN (1, 2) THEN mig.differs(t.%s, (%s)) END THEN %d", state,
-						 column_name(rel, p->new_att), p->up_sql, i + 1);
-	if (p->old_att != 0 && p->down_sql && p->down_verifiable)
-		appendStringInfo(buf, " WHEN CASE WHEN %s = 3 THEN mig.differs(t.%s, (%s)) END THEN %d", state,
-						 column_name(rel, p->old_att), p->down_sql, i + 1);
+	appendStringInfo(json, ", \"%s\": ", name);
+	if (isnull)
+	{
+		appendStringInfoString(json, "null");
+		return;
+	}
+	getTypeOutputInfo(type, &output, &varlena);
+	text = OidOutputFunctionCall(output, value);
+	escape_json(json, pnstrdup(text, pg_mbcliplen(text, strlen(text), SAMPLE_CHARS)));
+}
+
+/* Append "name": a column's value in a row; nothing when there is no such column. */
+static void
+append_column(const Check *c, StringInfo json, const char *name, AttrNumber att, TupleTableSlot *row)
+{
+	bool		isnull;
+	Datum		value;
+
+	if (att == 0)
+		return;
+	value = slot_getattr(row, att, &isnull);
+	append_value(json, name, column(c, att)->atttypid, value, isnull);
+}
+
+/* Keep a sample of a pair that breaks its rule. */
+static void
+add_sample(Check *c, const Pair *p, Verdict verdict, TupleTableSlot *row, const char *detail)
+{
+	StringInfo	json = &c->samples;
+
+	if (c->nsamples++ >= SAMPLES)
+		return;
+	appendStringInfo(json, "%s{\"key\": %s, \"column\": ", json->len ? ", " : "", sync_row_key(c->rel, row, &row->tts_tid));
+	escape_json(json, NameStr(column(c, p->old_att ? p->old_att : p->new_att)->attname));
+	appendStringInfo(json, ", \"kind\": \"%s\"", verdict_kinds[verdict]);
+	append_column(c, json, "old", p->old_att, row);
+	append_column(c, json, "new", p->new_att, row);
+	appendStringInfo(json, "%s}", detail);
+}
+
+/* Is a column what an expression yields? *detail becomes JSON members that say what else. */
+static Verdict
+check_side(Check *c, AttrNumber att, Expression *expr, TupleTableSlot *row, char **detail)
+{
+	Form_pg_attribute a = column(c, att);
+	bool		isnull;
+	bool		is_null_now;
+	Datum		now;
+	Datum		value;
+	char	   *error;
+	StringInfoData json;
+
+	if (!c->careful)
+		value = transform_eval(expr, row, &isnull);
+	else if (!transform_try(expr, row, &value, &isnull, &error))
+	{
+		initStringInfo(&json);
+		appendStringInfoString(&json, ", \"error\": ");
+		escape_json(&json, error);
+		*detail = json.data;
+		return FAILS;
+	}
+	now = slot_getattr(row, att, &is_null_now);
+	if (isnull ? is_null_now : !is_null_now && datum_image_eq(now, value, a->attbyval, a->attlen))
+		return HOLDS;
+	initStringInfo(&json);
+	append_value(&json, "expected", a->atttypid, value, isnull);
+	*detail = json.data;
+	return DIVERGENT;
+}
+
+/* Check one pair of a row. Pairs that are filled by nothing, and rules that cannot be verified, hold. */
+static Verdict
+check_pair(Check *c, const Pair *p, PairState state, TupleTableSlot *row, char **detail)
+{
+	switch (state)
+	{
+		case PAIR_UNTOUCHED:
+			return p->up_sql && p->new_att ? MISSING : HOLDS;
+		case PAIR_BACKFILLED:
+		case PAIR_OLD:
+			if (p->up && p->new_att && p->up_verifiable)
+				return check_side(c, p->new_att, p->up, row, detail);
+			break;
+		case PAIR_NEW:
+			if (p->down && p->old_att && p->down_verifiable)
+				return check_side(c, p->old_att, p->down, row, detail);
+			break;
+	}
+	return HOLDS;
+}
+
+/* The state bits of a row. */
+static uint64
+row_state(const Check *c, TupleTableSlot *row)
+{
+	bool		isnull;
+	Datum		state = slot_getattr(row, c->tr->state_att, &isnull);
+
+	if (isnull)
+		return 0;
+	switch (column(c, c->tr->state_att)->attlen)
+	{
+		case 2:
+			return (uint64) DatumGetInt16(state);
+		case 4:
+			return (uint64) DatumGetInt32(state);
+	}
+	return (uint64) DatumGetInt64(state);
+}
+
+/* Check a row; it counts once, whatever number of its pairs is wrong. */
+static void
+check_row(Check *c, TupleTableSlot *row)
+{
+	uint64		state = row_state(c, row);
+	bool		missing = false;
+	bool		divergent = false;
+
+	for (int i = 0; i < c->tr->npairs; i++)
+	{
+		const Pair *p = &c->tr->pairs[i];
+		char	   *detail = "";
+		Verdict		verdict = check_pair(c, p, (PairState) ((state >> (2 * i)) & 3), row, &detail);
+
+		if (verdict == HOLDS)
+			continue;
+		missing |= verdict == MISSING;
+		divergent |= verdict != MISSING;
+		add_sample(c, p, verdict, row, detail);
+	}
+	c->found.checked++;
+	c->found.missing += missing;
+	c->found.divergent += divergent;
+}
+
+/* Check all rows of the block range that the newest snapshot sees. */
+static void
+check_rows(void *arg)
+{
+	Check	   *c = arg;
+	TupleTableSlot *row = table_slot_create(c->rel, NULL);
+	ItemPointerData min;
+	ItemPointerData max;
+	TableScanDesc scan;
+	MemoryContext old;
+
+	ItemPointerSet(&min, (BlockNumber) c->first, 1);
+	ItemPointerSet(&max, (BlockNumber) (c->end - 1), MaxOffsetNumber);
+	PushActiveSnapshot(GetLatestSnapshot());
+	scan = table_beginscan_tidrange(c->rel, GetActiveSnapshot(), &min, &max);
+	old = MemoryContextSwitchTo(c->row_context);
+	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, row))
+	{
+		CHECK_FOR_INTERRUPTS();
+		check_row(c, row);
+		MemoryContextReset(c->row_context);
+	}
+	MemoryContextSwitchTo(old);
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(row);
+	PopActiveSnapshot();
+}
+
+/* Begin a check with nothing found yet. */
+static void
+check_reset(Check *c, bool careful)
+{
+	c->careful = careful;
+	c->nsamples = 0;
+	resetStringInfo(&c->samples);
+	c->found = (Findings) {0};
 }
 
 /* jsonb of a row's key: its primary key, or its ctid. */
@@ -97,126 +276,7 @@ key_sql(Relation rel)
 	}
 	if (buf.len == 0)
 		appendStringInfoString(&buf, "'ctid', t.ctid::text");
-	return psprintf("pg_catalog.jsonb_build_object(%s)", buf.data);
-}
-
-/* CASE x of each pair's number: one of its sides (as text), or its name. */
-static char *
-by_pair(Relation rel, const Transform *tr, bool new_side, bool name)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	appendStringInfoString(&buf, "CASE abs(x._mig_bad) WHEN 0 THEN NULL::text");	/* no pair may have that side */
-	for (int i = 0; i < tr->npairs; i++)
-	{
-		AttrNumber	att = new_side ? tr->pairs[i].new_att : tr->pairs[i].old_att;
-
-		if (name)
-			att = tr->pairs[i].old_att ? tr->pairs[i].old_att : tr->pairs[i].new_att;
-		if (att == 0)
-			continue;
-		appendStringInfo(&buf, " WHEN %d THEN %s", i + 1,
-						 name ? quote_literal_cstr(NameStr(TupleDescAttr(RelationGetDescr(rel), att - 1)->attname))
-						 : psprintf("t.%s::text", column_name(rel, att)));
-	}
-	appendStringInfoString(&buf, " END");
-	return buf.data;
-}
-
-/* The statement that checks a block range. It runs with schemas of users in search_path, so what they could match better is qualified. */
-static char *
-check_sql(Relation rel, const Transform *tr, int64 first, int64 end)
-{
-	StringInfoData cases;
-
-	initStringInfo(&cases);
-	for (int i = 0; i < tr->npairs; i++)
-		pair_cases(&cases, rel, &tr->pairs[i], i);
-	return psprintf("SELECT count(*), count(*) FILTER (WHERE x._mig_bad > 0), count(*) FILTER (WHERE x._mig_bad < 0),"
-					" pg_catalog.jsonb_path_query_array(pg_catalog.jsonb_agg(CASE WHEN x._mig_bad <> 0 THEN pg_catalog.jsonb_build_object('key', %s, 'column', %s, 'kind',"
-					"  CASE WHEN x._mig_bad > 0 THEN 'divergent' ELSE 'missing' END, 'old', left(%s, 200), 'new', left(%s, 200)) END)"
-					"  FILTER (WHERE x._mig_bad <> 0), '$[0 to %d]')"
-					" FROM (SELECT t.*, t.ctid, CASE%s ELSE 0 END AS _mig_bad FROM ONLY %s AS t WHERE t.ctid >= '(" INT64_FORMAT ",0)'"
-					" AND t.ctid < '(" INT64_FORMAT ",0)' OFFSET 0) AS x CROSS JOIN LATERAL (SELECT x.*) AS t",
-					key_sql(rel), by_pair(rel, tr, false, true), by_pair(rel, tr, false, false), by_pair(rel, tr, true, false),
-					SAMPLES - 1, cases.data, sql_relation_name(RelationGetRelid(rel)), first, end);
-}
-
-/* One statement over a block range, as the table's owner under the settings that expressions were compiled with. */
-static Findings
-check_range(const Migration *mig, Relation rel, const Transform *tr, int64 first, int64 end)
-{
-	Findings	found = {0};
-	Identity	saved;
-	char	   *sql = check_sql(rel, tr, first, end);
-	ArrayType  *settings;
-	SqlRows    *rows;
-
-	owner_begin(&saved, rel->rd_rel->relowner, true);
-	settings = DatumGetArrayTypeP(OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(mig->settings), ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1)));
-	if (ARR_NDIM(settings) > 0)
-		ProcessGUCArray(settings, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE);
-	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	rows = sql_query(sql);
-	identity_end(&saved);
-	found.checked = pg_strtoint64(rows->v[0][0]);
-	found.divergent = pg_strtoint64(rows->v[0][1]);
-	found.missing = pg_strtoint64(rows->v[0][2]);
-	found.samples = rows->v[0][3];
-	return found;
-}
-
-/* A check in a subtransaction, since a function may have been replaced by one that raises */
-typedef struct TryCheck
-{
-	const Migration *mig;
-	Relation	rel;
-	const Transform *tr;
-	int64		first;
-	int64		end;
-	Findings	found;
-} TryCheck;
-
-static void
-try_check(void *arg)
-{
-	TryCheck   *c = arg;
-
-	c->found = check_range(c->mig, c->rel, c->tr, c->first, c->end);
-}
-
-/* Check a block range; where that raises, halve it down to single pages, which then count as divergent as a whole. */
-static Findings
-check_or_bisect(const Migration *mig, Relation rel, const Transform *tr, int64 first, int64 end)
-{
-	TryCheck	c = {mig, rel, tr, first, end};
-	ErrorData  *error;
-	Findings	a;
-	Findings	b;
-
-	CHECK_FOR_INTERRUPTS();
-	if (txn_try(try_check, &c, &error))
-		return c.found;
-	if (end - first <= 1)
-	{
-		c.found = (Findings) {0};
-		c.found.divergent = 1;
-		c.found.samples = sql_textp("SELECT pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('key', pg_catalog.jsonb_build_object('block', $1), 'column', '',"
-									" 'kind', 'fails', 'old', NULL, 'new', $2))", P_int8(first), P_text(error->message));
-		return c.found;
-	}
-	a = check_or_bisect(mig, rel, tr, first, first + (end - first) / 2);
-	b = check_or_bisect(mig, rel, tr, first + (end - first) / 2, end);
-	a.checked += b.checked;
-	a.divergent += b.divergent;
-	a.missing += b.missing;
-	if (a.samples == NULL || b.samples == NULL)
-		a.samples = a.samples ? a.samples : b.samples;
-	else
-		a.samples = sql_textp("SELECT $1 OPERATOR(pg_catalog.||) $2", P_jsonb(a.samples), P_jsonb(b.samples));
-	return a;
+	return psprintf("jsonb_build_object(%s)", buf.data);
 }
 
 /* Open a table, or say that it is gone. */
@@ -243,7 +303,7 @@ verify_violations(Oid relid, const char *constraint)
 	char	   *keys = NULL;
 
 	owner_begin(&saved, rel->rd_rel->relowner, true);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	condition = sql_textp("SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = $1 AND conname = $2 AND contype = 'c'",
 						  P_oid(relid), P_text(constraint));
@@ -258,15 +318,28 @@ verify_violations(Oid relid, const char *constraint)
 Findings
 verify_blocks(const Migration *mig, Oid relid, int64 first, int64 end)
 {
-	Relation	rel = open_table(relid, NULL);
-	Findings	found = {0};
+	Check		c = {.rel = open_table(relid, NULL),.first = first};
+	ErrorData  *error;
 
-	if (end < 0)
-		end = RelationGetNumberOfBlocks(rel);
-	if (end > first)
-		found = check_or_bisect(mig, rel, transform_get(rel), first, end);
-	table_close(rel, NoLock);
-	return found;
+	c.end = RelationGetNumberOfBlocks(c.rel);
+	if (end >= 0)
+		c.end = Min(c.end, end);
+	c.tr = transform_get(c.rel);
+	c.row_context = AllocSetContextCreate(CurrentMemoryContext, "mig_control check", ALLOCSET_DEFAULT_SIZES);
+	initStringInfo(&c.samples);
+	check_reset(&c, false);
+	if (c.end > c.first && !txn_try(check_rows, &c, &error))
+	{
+		/* an expression raised, though it did not when the row was written: see for which rows */
+		c.tr = transform_get(c.rel);
+		check_reset(&c, true);
+		check_rows(&c);
+	}
+	if (c.samples.len)
+		c.found.samples = psprintf("[%s]", c.samples.data);
+	MemoryContextDelete(c.row_context);
+	table_close(c.rel, NoLock);
+	return c.found;
 }
 
 /* What tells a rewritten table from the one the ranges were made for; InvalidOid when it is gone. */
@@ -302,27 +375,47 @@ record_findings(const Migration *mig, const Step *step, const Findings *found)
 	task_counts(mig->id, step->no, found->divergent, found->missing);
 	if (found->samples == NULL)
 		return;
-	rows = sql_queryp("SELECT s ->> 'column', s ->> 'key', s ->> 'kind', pg_catalog.format('old version: %s; new version: %s',"
-					  " coalesce(s ->> 'old', 'NULL'), coalesce(s ->> 'new', 'NULL')) FROM pg_catalog.jsonb_array_elements($1) s",
+	rows = sql_queryp("SELECT s ->> 'column', s ->> 'key', s ->> 'kind', coalesce(s ->> 'error', pg_catalog.format('old version: %s; new version: %s',"
+					  " coalesce(s ->> 'old', 'NULL'), coalesce(s ->> 'new', 'NULL'))"
+					  " OPERATOR(pg_catalog.||) CASE WHEN s OPERATOR(pg_catalog.?) 'expected' THEN '; expected: ' OPERATOR(pg_catalog.||) coalesce(s ->> 'expected', 'NULL') ELSE '' END) FROM pg_catalog.jsonb_array_elements($1) s",
 					  P_jsonb(found->samples));
 	for (uint64 r = 0; r < rows->n; r++)
 		bad_row_add(mig->id, step->relid, rows->v[r][0], rows->v[r][1], rows->v[r][2], rows->v[r][3]);
+}
+
+/* The next range that nobody else checks, locked to the end of the transaction; NULL: none. */
+static Range *
+claim_range(const Migration *mig, const Step *step)
+{
+	ListCell   *lc;
+
+	foreach(lc, task_ranges(mig->id, step->no))
+	{
+		Range	   *range = lfirst(lc);
+
+		if (!advisory_lock(MIG_LOCK_RANGE, range->id, ExclusiveLock, false, true))
+			continue;
+		range = range_get(range->id);
+		if (range && range->state != RANGE_DONE)
+			return range;
+	}
+	return NULL;
 }
 
 UnitResult
 verify_unit(const Migration *mig, const Step *step)
 {
 	Task	   *task = task_get(mig->id, step->no);
-	List	   *ranges;
 	Range	   *range;
 	Findings	found;
 
+	if (!ConditionalLockRelationOid(step->relid, AccessShareLock))
+		return UNIT_WAIT;
 	if (task == NULL || task->relfilenode != relfilenode_of(step->relid))
 		task = make_task(mig, step);
-	ranges = task_ranges(mig->id, step->no);
-	if (ranges == NIL)
-		return UNIT_END;
-	range = linitial(ranges);
+	range = claim_range(mig, step);
+	if (range == NULL)
+		return task_ranges_left(mig->id, step->no) == 0 ? UNIT_END : UNIT_WAIT;
 	found = verify_blocks(mig, step->relid, range->first_block, range->end_block);
 	record_findings(mig, step, &found);
 	range->next_block = range->end_block;

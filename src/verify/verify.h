@@ -1,6 +1,6 @@
 /*
  * verify.h
- *		The exact divergence check: one statement, hence one snapshot, per block range.
+ *		The exact divergence check: one scan under one snapshot per block range.
  */
 #ifndef MIG_VERIFY_H
 #define MIG_VERIFY_H
@@ -21,10 +21,10 @@ typedef struct Findings
 	int64		checked;
 	int64		divergent;
 	int64		missing;
-	char	   *samples;		/* JSON array of {"key", "column", "kind", "old", "new"}; NULL if none */
+	char	   *samples;		/* JSON array of {"key", "column", "kind", "old", "new", "expected" or "error"}; NULL if none */
 } Findings;
 
-/* Check blocks [first, end) of a table now; end -1: all there are. Runs as the table's owner under the migration's settings. */
+/* Check blocks [first, end) of a table now; end -1: all there are. The expressions run as the trigger runs them. */
 extern Findings verify_blocks(const Migration *mig, Oid relid, int64 first, int64 end);
 
 #endif

@@ -1,0 +1,15 @@
+/*
+ * quiet.h
+ *		Statements of the backfill, in which no trigger of the user's fires.
+ */
+#ifndef MIG_QUIET_H
+#define MIG_QUIET_H
+
+#include "base/sql.h"
+
+/* As sql_exec_unpinned(), for an UPDATE of that table: of its triggers only the sync triggers fire, at whatever replication role. */
+extern uint64 quiet_exec(Oid relid, const char *sql, int nparams, const SqlParam *params);
+
+extern void quiet_install(void);	/* from _PG_init: chains ExecutorStart_hook */
+
+#endif
