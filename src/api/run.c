@@ -414,6 +414,10 @@ mig_wait(PG_FUNCTION_ARGS)
 	call.name = arg_text_required(fcinfo, 0, "name");
 	call.until = phase_from_name(arg_text_required(fcinfo, 1, "until"));
 	set_deadline(fcinfo, 2, "timeout", &call);
+	if (!shmem_available())
+		ereport(NOTICE,
+				(errmsg("mig_control is not in shared_preload_libraries, so this waits for what other sessions drive"),
+				 errhint("CALL mig_run('%s') drives the migration itself.", call.name)));
 	wait_until(&call);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(call.scratch);

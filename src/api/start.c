@@ -179,6 +179,7 @@ mig_start(PG_FUNCTION_ARGS)
 	MigPlan    *plan;
 	Migration  *former;
 
+	PreventCommandDuringRecovery("mig_start()");
 	require_read_committed("mig_start");
 	unpack_arguments(fcinfo, &name, &definition, &options);
 	if (name == NULL)

@@ -18,6 +18,7 @@
 #include "base/shmem.h"
 #include "base/sql.h"
 #include "compile/plan.h"
+#include "store/options.h"
 #include "control/finish.h"
 #include "control/lifecycle.h"
 
@@ -102,7 +103,7 @@ mig_set(PG_FUNCTION_ARGS)
 
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_set");
-	plan_check_options(changes, true);
+	options_check(changes, true);
 	options = sql_textp("SELECT jsonb_strip_nulls($1 || $2)::text", P_jsonb(mig->options), P_jsonb(changes));
 	migration_set_options(mig->id, options);
 	event_write(mig->id, "set", sql_textp("SELECT (jsonb_build_object('options', $1) || jsonb_strip_nulls(jsonb_build_object('reason', $2)))::text",
@@ -137,7 +138,7 @@ mig_complete(PG_FUNCTION_ARGS)
 	shmem_wake_at_commit();
 	if (!shmem_available())
 		ereport(NOTICE,
-				(errmsg("constraints must be validated first, and there is no background worker"),
+				(errmsg("a last check of the rows is left, and there is no background worker"),
 				 errhint("CALL mig_run('%s', until => 'completed').", mig->name)));
 	PG_RETURN_TEXT_P(cstring_to_text("completing"));
 }

@@ -27,6 +27,7 @@
 #include "compile/index.h"
 #include "compile/plan.h"
 #include "compile/view.h"
+#include "store/options.h"
 #include "store/transform.h"
 
 /* The steps so far, and the group that the next one belongs to */
@@ -35,72 +36,6 @@ typedef struct Builder
 	MigPlan	   *plan;
 	int			group;
 } Builder;
-
-char *
-option_text(const char *options, const char *key)
-{
-	return sql_textp("SELECT $1 ->> $2", P_jsonb(options), P_text(key));
-}
-
-/* The options there are: their JSON types, and whether mig_set may change them. */
-static const struct
-{
-	const char *name;
-	const char *types;
-	bool		live;
-}			known_options[] = {
-	{"schema", "string", false},
-	{"version_schema", "string", false},
-	{"up", "object", false},
-	{"down", "object", false},
-	{"baseline", "boolean", false},
-	{"subscribers", "string", false},
-	{"hold", "array", true},
-	{"operators", "array", true},
-	{"workers", "number", true},
-	{"auto_complete", "boolean", true},
-};
-
-/* Check one option. */
-static void
-check_option(const char *name, const char *type, bool live)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (int i = 0; i < lengthof(known_options); i++)
-	{
-		appendStringInfo(&names, "%s%s", i ? ", " : "", known_options[i].name);
-		if (strcmp(known_options[i].name, name) != 0)
-			continue;
-		if (strcmp(type, known_options[i].types) != 0 && !(live && strcmp(type, "null") == 0))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("option \"%s\" must be of JSON type %s, not %s", name, known_options[i].types, type)));
-		if (live && !known_options[i].live)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("option \"%s\" cannot be changed after the start", name)));
-		return;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown option \"%s\"", name),
-			 errhint("Options are: %s.", names.data)));
-}
-
-void
-plan_check_options(const char *options, bool live)
-{
-	SqlRows    *rows = sql_queryp("SELECT key, jsonb_typeof(value) FROM jsonb_each($1)", P_jsonb(options));
-
-	for (uint64 r = 0; r < rows->n; r++)
-		check_option(rows->v[r][0], rows->v[r][1], live);
-	rows = sql_queryp("SELECT h FROM jsonb_array_elements_text(CASE jsonb_typeof($1 -> 'hold') WHEN 'array' THEN $1 -> 'hold' ELSE '[]' END) h",
-					  P_jsonb(options));
-	for (uint64 r = 0; r < rows->n; r++)
-		(void) phase_from_name(rows->v[r][0]);
-}
 
 /* Append a step to the current group. */
 static Step *
@@ -615,15 +550,16 @@ plan_fill(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 
 /* Check that both versions of a table's pairs agree. */
 static void
-plan_check(Builder *b, const Table *t)
+plan_check(Builder *b, const Table *t, StepPhase phase)
 {
 	Step	   *s;
 
 	if (!shape_has_pairs(t))
 		return;
-	s = add_single(b, STEP_CHECK, STEP_VALIDATE, t, AccessShareLock,
+	s = add_single(b, phase, STEP_VALIDATE, t, AccessShareLock,
 				   psprintf("SELECT * FROM ONLY %s", sql_qualified(t->schema, t->name)), NULL);
-	s->note = "compares both versions of every row, one snapshot per block range; the version opens when none differs";
+	s->note = phase == STEP_CHECK ? "compares both versions of every row, one snapshot per block range; the version opens when none differs"
+		: "the last check: the old columns go only when none differs";
 }
 
 /* Does a table's new version need the two levels? */
@@ -715,6 +651,8 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 						   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), r->hidden), NULL)->note = rule_text(t, r);
 		}
 	}
+	foreach(lc, p->tables)
+		plan_check(b, lfirst(lc), STEP_CONTRACT);
 	b->group++;
 	foreach(lc, close_old_versions(p))
 		add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock, lfirst(lc), NULL);
@@ -754,7 +692,7 @@ plan_steps(MigPlan *p)
 		i++;
 	}
 	foreach(lc, p->tables)
-		plan_check(&b, lfirst(lc));
+		plan_check(&b, lfirst(lc), STEP_CHECK);
 	plan_open(&b);
 	plan_contract(&b, indexes, foreign_keys);
 }
@@ -834,7 +772,7 @@ plan_compile(const char *name, const char *definition, const char *options, LOCK
 	p->lock = lock;
 	p->options = d->options ? sql_textp("SELECT ($1 || $2)::text", P_jsonb(d->options), P_jsonb(options ? options : "{}"))
 		: pstrdup(options ? options : "{}");
-	plan_check_options(p->options, false);
+	options_check(p->options, false);
 	plan_names(p, name, d);
 	p->settings = session_settings();
 	subscribers = option_text(p->options, "subscribers");

@@ -34,10 +34,4 @@ extern bool plan_equals(const MigPlan *plan, List *steps);
 /* The name in a manifest; 22023 when it has none. */
 extern char *plan_name(const char *definition);
 
-/* Raise 22023 for an option that does not exist or is of the wrong type; live: for one that cannot be changed any more. */
-extern void plan_check_options(const char *options, bool live);
-
-/* Value of a key of options (jsonb text) as text, NULL when absent or null. */
-extern char *option_text(const char *options, const char *key);
-
 #endif

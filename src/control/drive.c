@@ -27,6 +27,7 @@
 #include "control/lifecycle.h"
 #include "control/steps.h"
 #include "control/utility.h"
+#include "store/options.h"
 #include "store/task.h"
 #include "verify/verify.h"
 
@@ -78,6 +79,14 @@ enter_phase_of(Migration *mig, const Step *s)
 	return true;
 }
 
+/* The fence comes down: everything goes on as in `ready`. */
+static void
+take_fence_down(Migration *mig)
+{
+	(void) steps_undo(mig, steps_of_phase(mig->id, STEP_CONTRACT), false, mig_lock_retries);
+	lifecycle_enter(mig, PHASE_READY, NULL);
+}
+
 /* A check has seen its whole table: go on, go back, or stop with the reason. */
 static void
 conclude_check(Unit *u)
@@ -88,6 +97,7 @@ conclude_check(Unit *u)
 	int64		failing = bad_rows_count(mig->id, s->relid, "up");
 	int64		divergent = task ? task->divergent : 0;
 	int64		missing = task ? task->missing : 0;
+	char	   *text;
 
 	event_write(mig->id, "validated", step_detail(s, psprintf(", \"checked\": " INT64_FORMAT ", \"divergent\": " INT64_FORMAT ", \"missing\": " INT64_FORMAT,
 															 task ? task->rows_done : 0, divergent, missing)));
@@ -97,17 +107,21 @@ conclude_check(Unit *u)
 		step_done(mig->id, s->no, true);
 		return;
 	}
-	if (divergent == 0 && failing == 0)
+	if (divergent == 0 && failing == 0 && s->phase != STEP_CONTRACT)
 	{
 		finish_check_again(mig, s);
 		return;
 	}
-	migration_set_pause(mig->id, true, "failed",
-						divergent > 0
-						? psprintf(INT64_FORMAT " rows of %s differ between the versions; mig.bad_rows names them; correct them, then call mig_resume",
-								   divergent, s->relation)
-						: psprintf("up fails for " INT64_FORMAT " rows of %s; mig.bad_rows names them; correct them, then call mig_resume",
-								   missing, s->relation));
+	text = divergent > 0 ? psprintf(INT64_FORMAT " rows of %s differ between the versions", divergent, s->relation)
+		: psprintf("up fails for " INT64_FORMAT " rows of %s", missing, s->relation);
+	text = psprintf("%s; mig.bad_rows names them; correct them, then call %s", text, s->phase == STEP_CONTRACT ? "mig_complete" : "mig_resume");
+	if (s->phase == STEP_CONTRACT)
+	{
+		take_fence_down(mig);
+		migration_set_pause(mig->id, false, NULL, text);
+	}
+	else
+		migration_set_pause(mig->id, true, "failed", text);
 	event_write(mig->id, "failed", step_detail(s, psprintf(", \"divergent\": " INT64_FORMAT ", \"failing\": " INT64_FORMAT, divergent, missing)));
 }
 
@@ -248,14 +262,6 @@ run_unit(void *arg)
 	}
 }
 
-/* The fence comes down: everything goes on as in `ready`. */
-static void
-take_fence_down(Unit *u)
-{
-	(void) steps_undo(u->mig, steps_of_phase(u->mig->id, STEP_CONTRACT), false, mig_lock_retries);
-	lifecycle_enter(u->mig, PHASE_READY, NULL);
-}
-
 /* Is it worth trying again without anybody doing anything? */
 static bool
 is_retryable(const ErrorData *e)
@@ -305,7 +311,7 @@ note_failure(Unit *u, const ErrorData *e)
 	event_write(mig->id, is_retryable(e) ? "retry" : "failed", step_detail(u->step, error_members(e)));
 	if (mig->phase == PHASE_COMPLETING)
 	{
-		take_fence_down(u);
+		take_fence_down(mig);
 		migration_set_pause(mig->id, false, NULL, message);
 	}
 	else if (is_retryable(e))

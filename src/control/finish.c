@@ -36,9 +36,13 @@ finish_complete(Migration *mig, const char *detail)
 {
 	List	   *contract = steps_of_phase(mig->id, STEP_CONTRACT);
 	double		ms;
+	ListCell   *lc;
 
 	if (mig->phase == PHASE_COMPLETING)
 		return false;
+	foreach(lc, contract)
+		if (((Step *) lfirst(lc))->kind == STEP_VALIDATE)
+			verify_restart(mig, lfirst(lc));	/* what a former attempt has seen does not count */
 	migration_set_pause(mig->id, false, NULL, NULL);
 	lifecycle_enter(mig, PHASE_COMPLETING, detail);
 	if (!is_swap_only(contract) || mig_stop_before[0])

@@ -18,7 +18,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/txn.h"
-#include "compile/plan.h"
+#include "store/options.h"
 #include "control/background.h"
 #include "control/drive.h"
 #include "control/worker.h"
