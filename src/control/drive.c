@@ -23,6 +23,7 @@
 #include "base/txn.h"
 #include "compile/plan.h"
 #include "control/drive.h"
+#include "control/finish.h"
 #include "control/lifecycle.h"
 #include "control/steps.h"
 #include "control/utility.h"
@@ -77,24 +78,6 @@ enter_phase_of(Migration *mig, const Step *s)
 	return true;
 }
 
-/* Begin a check of a table anew, from the backfill on: rows may have been mended meanwhile. */
-static void
-fill_again(Unit *u)
-{
-	ListCell   *lc;
-
-	foreach(lc, steps_of(u->mig->id))
-	{
-		Step	   *s = lfirst(lc);
-
-		if (s->relid != u->step->relid || s->kind != STEP_BACKFILL)
-			continue;
-		backfill_restart(u->mig, s);
-		step_done(u->mig->id, s->no, false);
-	}
-	verify_restart(u->mig, u->step);
-}
-
 /* A check has seen its whole table: go on, go back, or stop with the reason. */
 static void
 conclude_check(Unit *u)
@@ -116,8 +99,7 @@ conclude_check(Unit *u)
 	}
 	if (divergent == 0 && failing == 0)
 	{
-		lifecycle_enter(mig, PHASE_BACKFILLING, NULL);
-		fill_again(u);
+		finish_check_again(mig, s);
 		return;
 	}
 	migration_set_pause(mig->id, true, "failed",
@@ -202,7 +184,9 @@ check_plan(const Migration *mig)
 
 	owner_begin(&saved, mig->owner, true);
 	ProcessGUCArray(settings, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE);
-	plan = plan_compile(mig->name, mig->definition, sql_textp("SELECT ($1 - 'held')::text", P_jsonb(mig->options)), ShareUpdateExclusiveLock);
+	plan = plan_compile(mig->name, mig->definition,
+						sql_textp("SELECT ($1 - 'held' || jsonb_build_object('schema', $2))::text", P_jsonb(mig->options), P_text(mig->schema)),
+						ShareUpdateExclusiveLock);
 	identity_end(&saved);
 	if (!plan_equals(plan, steps_of(mig->id)))
 		ereport(ERROR,
@@ -268,17 +252,7 @@ run_unit(void *arg)
 static void
 take_fence_down(Unit *u)
 {
-	List	   *contract = NIL;
-	ListCell   *lc;
-
-	foreach(lc, steps_of(u->mig->id))
-	{
-		Step	   *s = lfirst(lc);
-
-		if (s->phase == STEP_CONTRACT)
-			contract = lappend(contract, s);
-	}
-	(void) steps_undo(u->mig, contract, false, mig_lock_retries);
+	(void) steps_undo(u->mig, steps_of_phase(u->mig->id, STEP_CONTRACT), false, mig_lock_retries);
 	lifecycle_enter(u->mig, PHASE_READY, NULL);
 }
 

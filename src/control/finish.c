@@ -19,19 +19,6 @@
 #include "store/task.h"
 #include "verify/verify.h"
 
-/* The steps of a migration that follow `ready`, in order. */
-static List *
-contract_steps(const Migration *mig)
-{
-	List	   *contract = NIL;
-	ListCell   *lc;
-
-	foreach(lc, steps_of(mig->id))
-		if (((Step *) lfirst(lc))->phase == STEP_CONTRACT)
-			contract = lappend(contract, lfirst(lc));
-	return contract;
-}
-
 /* Are all these steps one group: nothing but the swap? */
 static bool
 is_swap_only(List *contract)
@@ -47,7 +34,7 @@ is_swap_only(List *contract)
 bool
 finish_complete(Migration *mig, const char *detail)
 {
-	List	   *contract = contract_steps(mig);
+	List	   *contract = steps_of_phase(mig->id, STEP_CONTRACT);
 	double		ms;
 
 	if (mig->phase == PHASE_COMPLETING)
@@ -79,25 +66,32 @@ finish_rollback(Migration *mig, const char *detail)
 }
 
 void
-finish_retry(Migration *mig)
+finish_check_again(Migration *mig, const Step *check)
 {
-	Step	   *next = step_next(mig->id);
 	ListCell   *lc;
 
-	if (mig->error == NULL || next == NULL || next->kind != STEP_VALIDATE)
-		return;
-	/* rows may have been corrected: look at the whole table again, filling first */
-	foreach(lc, steps_of(mig->id))
+	foreach(lc, steps_of_phase(mig->id, STEP_FILL))
 	{
 		Step	   *s = lfirst(lc);
 
-		if (s->relid != next->relid || s->kind != STEP_BACKFILL || !s->done)
+		if (s->relid != check->relid || s->kind != STEP_BACKFILL || !s->done)
 			continue;
 		backfill_restart(mig, s);
 		step_done(mig->id, s->no, false);
-		lifecycle_enter(mig, PHASE_BACKFILLING, NULL);
+		if (mig->phase != PHASE_BACKFILLING)
+			lifecycle_enter(mig, PHASE_BACKFILLING, NULL);
 	}
-	verify_restart(mig, next);
+	verify_restart(mig, check);
+}
+
+void
+finish_retry(Migration *mig)
+{
+	Step	   *next = step_next(mig->id);
+
+	/* rows may have been corrected */
+	if (mig->error != NULL && next != NULL && next->kind == STEP_VALIDATE)
+		finish_check_again(mig, next);
 }
 
 /* DROP VIEW of every view in a schema, and the schema; names only, nothing cascades. */

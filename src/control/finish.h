@@ -16,6 +16,9 @@ extern bool finish_complete(Migration *mig, const char *detail);
 /* Undo all that was done, in one short transaction; an index build that runs is cancelled. */
 extern void finish_rollback(Migration *mig, const char *detail);
 
+/* Look at the whole table of a check again, filling it first: in phase backfilling, if it is filled at all. */
+extern void finish_check_again(Migration *mig, const Step *check);
+
 /* Prepare a failed migration for another try. */
 extern void finish_retry(Migration *mig);
 

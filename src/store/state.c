@@ -294,15 +294,35 @@ make_step(char **v)
 	return s;
 }
 
-List *
-steps_of(int64 migration_id)
+/* Rows of STEP_COLUMNS as a list. */
+static List *
+make_steps(const SqlRows *rows)
 {
-	SqlRows    *rows = admin_queryp(STEP_COLUMNS "WHERE migration_id = $1 ORDER BY no", P_int8(migration_id));
 	List	   *list = NIL;
 
 	for (uint64 i = 0; i < rows->n; i++)
 		list = lappend(list, make_step(rows->v[i]));
 	return list;
+}
+
+List *
+steps_of(int64 migration_id)
+{
+	return make_steps(admin_queryp(STEP_COLUMNS "WHERE migration_id = $1 ORDER BY no", P_int8(migration_id)));
+}
+
+List *
+steps_of_phase(int64 migration_id, StepPhase phase)
+{
+	return make_steps(admin_queryp(STEP_COLUMNS "WHERE migration_id = $1 AND phase = $2 ORDER BY no",
+								   P_int8(migration_id), P_text(step_phase_names[phase])));
+}
+
+List *
+steps_of_group(int64 migration_id, int group)
+{
+	return make_steps(admin_queryp(STEP_COLUMNS "WHERE migration_id = $1 AND grp = $2 ORDER BY no",
+								   P_int8(migration_id), P_int4(group)));
 }
 
 Step *
@@ -312,18 +332,6 @@ step_next(int64 migration_id)
 									P_int8(migration_id));
 
 	return rows->n ? make_step(rows->v[0]) : NULL;
-}
-
-List *
-steps_of_group(int64 migration_id, int group)
-{
-	SqlRows    *rows = admin_queryp(STEP_COLUMNS "WHERE migration_id = $1 AND grp = $2 ORDER BY no",
-									P_int8(migration_id), P_int4(group));
-	List	   *list = NIL;
-
-	for (uint64 i = 0; i < rows->n; i++)
-		list = lappend(list, make_step(rows->v[i]));
-	return list;
 }
 
 void

@@ -108,6 +108,7 @@ extern void migration_set_options(int64 id, const char *options);
 /* Steps */
 extern List *steps_of(int64 migration_id);	/* Step *, in order */
 extern Step *step_next(int64 migration_id);	/* the first that is not done; NULL at the end */
+extern List *steps_of_phase(int64 migration_id, StepPhase phase);
 extern List *steps_of_group(int64 migration_id, int group);
 extern void step_done(int64 migration_id, int no, bool done);
 

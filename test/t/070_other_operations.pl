@@ -63,12 +63,14 @@ for my $what ('VACUUM FULL t', 'CLUSTER t USING t_b', 'TRUNCATE t')
 	prepare('av');
 	one($node, "ALTER TABLE t SET (autovacuum_enabled = on, autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)", 'av');
 	one($node, 'UPDATE t SET b = b', 'av');
-	wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query ~ 'autovacuum: VACUUM.*public.t\\M')", 'an autovacuum is at work');
+	# it has the table, and would have it for minutes
+	wait_until($node, "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.backend_type = 'autovacuum worker' AND l.granted"
+		. " AND l.relation = 't'::regclass AND l.mode = 'ShareUpdateExclusiveLock')", 'an autovacuum is at work', 'av');
 	my $log = -s $node->logfile;
 	start_ok($node, 'v', $definition, $options, 'av');
 	$node->wait_for_log(qr/canceling autovacuum task/, $log);
 	pass('it was cancelled');
-	one($node, 'ALTER TABLE t RESET (autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit)', 'av');
+	one($node, 'SET mig_control.guard = off; ALTER TABLE t RESET (autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit)', 'av');
 	ready_ok('av');
 }
 
@@ -102,10 +104,12 @@ for my $what ('VACUUM FULL t', 'CLUSTER t USING t_b', 'TRUNCATE t')
 	wait_until($node, "SELECT count(*) = 1 FROM mig_status('v')", 'and succeeds when the reader has ended', 'locked');
 	ready_ok('locked');
 
-	# The same at the swap: the worker goes back to ready and says why; the caller's own attempt raises
+	# The same in completing: the worker goes back to ready, and says why
+	configure($node, 'mig_control.lock_retries' => 2);
 	$reader = hold($node, 'locked', 'SELECT count(*) FROM t');
-	fails_ok($node, "SET mig_control.lock_retries = 1; SELECT mig_complete('v')", '55P03', 'mig_complete names the blocker, too', qr/Held by pid \d+ \(idle in transaction\)/, 'locked');
-	is(phase_of($node, 'v', 'locked'), 'ready', 'it is ready as before');
+	is(one($node, "SELECT mig_complete('v')", 'locked'), 'completing', 'completing begins');
+	wait_until($node, "SELECT phase = 'ready' AND error ~ 'Held by pid \\d+ \\(idle in transaction\\)' FROM mig_status('v')", 'it is ready as before, and names the blocker', 'locked');
+	configure($node, 'mig_control.lock_retries' => undef);
 	fails_ok($node, "SET mig_control.lock_retries = 1; SELECT mig_rollback('v')", '55P03', 'so does mig_rollback', qr/Held by pid \d+ \(idle in transaction\)/, 'locked');
 	is(phase_of($node, 'v', 'locked'), 'ready', 'and it is ready as before');
 	$reader->quit;
