@@ -66,22 +66,26 @@ add_single(Builder *b, StepPhase phase, StepKind kind, const Table *t, LOCKMODE 
 
 /* ---- what is migrated, and where ---- */
 
-/* The base schema: the option, or the current schema, or the one a version schema stands for. */
+/*
+ * The base schema: the option, or the current schema, or the one a version schema stands for. pg_catalog is not the current schema: it stands first
+ * in the settings under which a held migration is planned again.
+ */
 static char *
 base_schema(const char *options)
 {
 	char	   *schema = option_text(options, "schema");
-	List	   *path;
+	ListCell   *lc;
 
 	if (schema == NULL)
 	{
-		path = fetch_search_path(false);
-		if (path == NIL)
+		foreach(lc, fetch_search_path(false))
+			if (schema == NULL && lfirst_oid(lc) != PG_CATALOG_NAMESPACE)
+				schema = get_namespace_name(lfirst_oid(lc));
+		if (schema == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_SCHEMA),
 					 errmsg("no schema has been selected to migrate in"),
 					 errhint("Set search_path, or give options {\"schema\": \"…\"}.")));
-		schema = get_namespace_name(linitial_oid(path));
 	}
 	else
 		(void) get_namespace_oid(schema, false);
