@@ -48,7 +48,7 @@ mig_validate(PG_FUNCTION_ARGS)
 		Step	   *step = lfirst(lc);
 		Findings	found;
 
-		if (step->kind != STEP_VALIDATE)
+		if (step->kind != STEP_VALIDATE || step->phase != STEP_CHECK)
 			continue;
 		found = verify_blocks(mig, step->relid, 0, -1);
 		put_findings((ReturnSetInfo *) fcinfo->resultinfo, step, &found);
