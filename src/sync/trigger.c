@@ -24,6 +24,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "storage/bufmgr.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -528,6 +529,66 @@ begin(Sync *sync)
 	return false;
 }
 
+/* Is the tuple we were given the very one, in private memory, that the executor goes on with when we return it? */
+static bool
+owns_tuple(const Sync *sync)
+{
+	TupleTableSlot *slot = sync->new;
+
+	if (!TTS_IS_HEAPTUPLE(slot) && !TTS_IS_BUFFERTUPLE(slot))
+		return false;
+	if (TTS_IS_BUFFERTUPLE(slot) && BufferIsValid(((BufferHeapTupleTableSlot *) slot)->buffer))
+		return false;
+	return TTS_SHOULDFREE(slot) && ((HeapTupleTableSlot *) slot)->tuple == sync->new_tuple;
+}
+
+/* May a column be overwritten where it stands: of fixed size, passed by value, and not NULL before or after? */
+static bool
+is_overwritable(const Sync *sync, int i)
+{
+	Form_pg_attribute att = TupleDescAttr(sync->transform->desc, i);
+
+	return att->attbyval && att->attlen > 0 && !sync->work->tts_isnull[i] && !sync->new->tts_isnull[i];
+}
+
+/*
+ * Write the changed values into the tuple that is there, if all of them can be: saves forming another one, and the executor copying it. What the
+ * slot has read from the tuple is set likewise.
+ */
+static bool
+overwrite(Sync *sync)
+{
+	TupleDesc	desc = sync->transform->desc;
+	HeapTupleHeader header = sync->new_tuple->t_data;
+	bool		has_nulls = HeapTupleHasNulls(sync->new_tuple);
+	char	   *data = (char *) header + header->t_hoff;
+	uint32		offset = 0;
+
+	if (!owns_tuple(sync) || HeapTupleHeaderGetNatts(header) < desc->natts)
+		return false;
+	for (int i = 0; i < desc->natts; i++)
+		if (sync->work->tts_values[i] != sync->new->tts_values[i] || sync->work->tts_isnull[i] != sync->new->tts_isnull[i])
+		{
+			if (!is_overwritable(sync, i))
+				return false;
+		}
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (has_nulls && att_isnull(i, header->t_bits))
+			continue;
+		offset = att_align_pointer(offset, att->attalign, att->attlen, data + offset);
+		if (sync->work->tts_values[i] != sync->new->tts_values[i])
+		{
+			store_att_byval(data + offset, sync->work->tts_values[i], att->attlen);
+			sync->new->tts_values[i] = sync->work->tts_values[i];
+		}
+		offset = att_addlength_pointer(offset, att->attlen, data + offset);
+	}
+	return true;
+}
+
 /* The tuple to write: the one that came, unless a value or the state has changed. */
 static HeapTuple
 finish(Sync *sync)
@@ -540,7 +601,7 @@ finish(Sync *sync)
 	for (int i = 0; sync->work && i < desc->natts && !changed; i++)
 		changed = sync->work->tts_values[i] != sync->new->tts_values[i] ||
 			sync->work->tts_isnull[i] != sync->new->tts_isnull[i];
-	if (!changed)
+	if (!changed || overwrite(sync))
 		return sync->new_tuple;
 	tuple = heap_form_tuple(desc, sync->work->tts_values, sync->work->tts_isnull);
 	tuple->t_data->t_ctid = sync->new_tuple->t_data->t_ctid;
