@@ -50,12 +50,13 @@ typedef struct Sync
 	TriggerData *data;
 	bool		last;			/* the "last" trigger; false: the "first" */
 	bool		stashed;		/* before is the stash */
-	TupleTableSlot *new;		/* the row as it came */
+	TupleTableSlot *new;		/* the row as it came, then as it will be */
 	HeapTuple	new_tuple;
 	Datum	   *before;			/* what to compare with; NULL: an INSERT that was not synced yet */
 	bool	   *before_null;
 	uint64		state;
-	TupleTableSlot *work;		/* the row as it will be; NULL as long as it is as it came */
+	int			nchanged;		/* columns of `new` set so far: its tuple does not have them yet */
+	AttrNumber	changed[2 * TRANSFORM_MAX_PAIRS + 1];
 	Todo		todo[TRANSFORM_MAX_PAIRS];
 } Sync;
 
@@ -302,33 +303,29 @@ is_settled(const Sync *sync)
 	return true;
 }
 
-/* The working copy of the row, made when first asked for. */
-static TupleTableSlot *
-work_row(Sync *sync)
+/* Puts a value into the row. */
+static void
+put_value(Sync *sync, AttrNumber attno, Datum value, bool isnull)
 {
-	TupleDesc	desc = sync->transform->desc;
+	int			n = 0;
 
-	if (sync->work == NULL)
-	{
-		sync->work = MakeTupleTableSlot(desc, &TTSOpsVirtual);
-		memcpy(sync->work->tts_values, sync->new->tts_values, sizeof(Datum) * desc->natts);
-		memcpy(sync->work->tts_isnull, sync->new->tts_isnull, sizeof(bool) * desc->natts);
-		ExecStoreVirtualTuple(sync->work);
-	}
-	return sync->work;
+	sync->new->tts_values[attno - 1] = isnull ? (Datum) 0 : value;
+	sync->new->tts_isnull[attno - 1] = isnull;
+	while (n < sync->nchanged && sync->changed[n] != attno)
+		n++;
+	if (n == sync->nchanged)
+		sync->changed[sync->nchanged++] = attno;
 }
 
-/* Sets a column of the working row; true if that changed it. An equal value stays as it is stored. */
+/* Sets a column of the row; true if that changed it. An equal value stays as it is stored. */
 static bool
 set_value(Sync *sync, AttrNumber attno, Datum value, bool isnull)
 {
-	TupleTableSlot *work = sync->work;
 	int			i = attno - 1;
 
-	if (same_image(TupleDescAttr(sync->transform->desc, i), work->tts_values[i], work->tts_isnull[i], value, isnull))
+	if (same_image(TupleDescAttr(sync->transform->desc, i), sync->new->tts_values[i], sync->new->tts_isnull[i], value, isnull))
 		return false;
-	work->tts_values[i] = isnull ? (Datum) 0 : value;
-	work->tts_isnull[i] = isnull;
+	put_value(sync, attno, value, isnull);
 	return true;
 }
 
@@ -337,16 +334,15 @@ static bool
 apply_up(Sync *sync, int i)
 {
 	const Pair *pair = &sync->transform->pairs[i];
-	TupleTableSlot *work = work_row(sync);
 	Datum		value;
 	bool		isnull;
 	char	   *error;
 
-	if (transform_try(pair->up, work, &value, &isnull, &error))
+	if (transform_try(pair->up, sync->new, &value, &isnull, &error))
 		return set_value(sync, pair->new_att, value, isnull);
 	set_pair_state(sync, i, PAIR_UNTOUCHED);
 	if (sync->last)
-		sync_failure(sync->rel, &sync->transform->logged_in, work, &sync->data->tg_trigtuple->t_self,
+		sync_failure(sync->rel, &sync->transform->logged_in, sync->new, &sync->data->tg_trigtuple->t_self,
 					 pair->old_att ? pair->old_att : pair->new_att, error);
 	return set_value(sync, pair->new_att, (Datum) 0, true);
 }
@@ -373,7 +369,7 @@ apply_down(Sync *sync, int i)
 	bool		isnull;
 
 	error_context_stack = &callback;
-	value = transform_eval(pair->down, work_row(sync), &isnull);
+	value = transform_eval(pair->down, sync->new, &isnull);
 	error_context_stack = callback.previous;
 	return set_value(sync, pair->old_att, value, isnull);
 }
@@ -439,23 +435,22 @@ write_state(Sync *sync)
 	int			i = sync->transform->state_att - 1;
 	bool		isnull;
 	int64		came = read_state(sync->transform, sync->new->tts_values, sync->new->tts_isnull, &isnull);
-	TupleTableSlot *work;
+	Datum		value;
 
 	if ((uint64) came == sync->state)
 		return;
-	work = work_row(sync);
-	work->tts_isnull[i] = false;
 	switch (TupleDescAttr(sync->transform->desc, i)->attlen)
 	{
 		case 2:
-			work->tts_values[i] = Int16GetDatum((int16) sync->state);
+			value = Int16GetDatum((int16) sync->state);
 			break;
 		case 4:
-			work->tts_values[i] = Int32GetDatum((int32) sync->state);
+			value = Int32GetDatum((int32) sync->state);
 			break;
 		default:
-			work->tts_values[i] = Int64GetDatum((int64) sync->state);
+			value = Int64GetDatum((int64) sync->state);
 	}
+	put_value(sync, i + 1, value, false);
 }
 
 /* Decides every pair of an INSERT that was not synced yet; the state column told which version it came through. */
@@ -542,48 +537,54 @@ owns_tuple(const Sync *sync)
 	return TTS_SHOULDFREE(slot) && ((HeapTupleTableSlot *) slot)->tuple == sync->new_tuple;
 }
 
-/* May a column be overwritten where it stands: of fixed size, passed by value, and not NULL before or after? */
+/* May the changed columns be overwritten where they stand: of fixed size, passed by value, and not NULL before or after? */
 static bool
-is_overwritable(const Sync *sync, int i)
+is_overwritable(const Sync *sync)
 {
-	Form_pg_attribute att = TupleDescAttr(sync->transform->desc, i);
+	HeapTupleHeader header = sync->new_tuple->t_data;
+	bool		has_nulls = HeapTupleHasNulls(sync->new_tuple);
 
-	return att->attbyval && att->attlen > 0 && !sync->work->tts_isnull[i] && !sync->new->tts_isnull[i];
+	if (HeapTupleHeaderGetNatts(header) < sync->transform->desc->natts)
+		return false;
+	for (int n = 0; n < sync->nchanged; n++)
+	{
+		int			i = sync->changed[n] - 1;
+		Form_pg_attribute att = TupleDescAttr(sync->transform->desc, i);
+
+		if (!att->attbyval || att->attlen <= 0 || sync->new->tts_isnull[i] || (has_nulls && att_isnull(i, header->t_bits)))
+			return false;
+	}
+	return true;
 }
 
 /*
- * Write the changed values into the tuple that is there, if all of them can be: saves forming another one, and the executor copying it. What the
- * slot has read from the tuple is set likewise.
+ * Write the changed values into the tuple that is there, if all of them can be: saves forming another one, and the executor copying it.
  */
 static bool
-overwrite(Sync *sync)
+overwrite(const Sync *sync)
 {
 	TupleDesc	desc = sync->transform->desc;
 	HeapTupleHeader header = sync->new_tuple->t_data;
 	bool		has_nulls = HeapTupleHasNulls(sync->new_tuple);
 	char	   *data = (char *) header + header->t_hoff;
 	uint32		offset = 0;
+	int			left = sync->nchanged;
 
-	if (!owns_tuple(sync) || HeapTupleHeaderGetNatts(header) < desc->natts)
+	if (!owns_tuple(sync) || !is_overwritable(sync))
 		return false;
-	for (int i = 0; i < desc->natts; i++)
-		if (sync->work->tts_values[i] != sync->new->tts_values[i] || sync->work->tts_isnull[i] != sync->new->tts_isnull[i])
-		{
-			if (!is_overwritable(sync, i))
-				return false;
-		}
-	for (int i = 0; i < desc->natts; i++)
+	for (int i = 0; left > 0; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		if (has_nulls && att_isnull(i, header->t_bits))
 			continue;
 		offset = att_align_pointer(offset, att->attalign, att->attlen, data + offset);
-		if (sync->work->tts_values[i] != sync->new->tts_values[i])
-		{
-			store_att_byval(data + offset, sync->work->tts_values[i], att->attlen);
-			sync->new->tts_values[i] = sync->work->tts_values[i];
-		}
+		for (int n = 0; n < sync->nchanged; n++)
+			if (sync->changed[n] == i + 1)
+			{
+				store_att_byval(data + offset, sync->new->tts_values[i], att->attlen);
+				left--;
+			}
 		offset = att_addlength_pointer(offset, att->attlen, data + offset);
 	}
 	return true;
@@ -593,17 +594,12 @@ overwrite(Sync *sync)
 static HeapTuple
 finish(Sync *sync)
 {
-	TupleDesc	desc = sync->transform->desc;
 	HeapTuple	tuple;
-	bool		changed = false;
 
 	write_state(sync);
-	for (int i = 0; sync->work && i < desc->natts && !changed; i++)
-		changed = sync->work->tts_values[i] != sync->new->tts_values[i] ||
-			sync->work->tts_isnull[i] != sync->new->tts_isnull[i];
-	if (!changed || overwrite(sync))
+	if (sync->nchanged == 0 || overwrite(sync))
 		return sync->new_tuple;
-	tuple = heap_form_tuple(desc, sync->work->tts_values, sync->work->tts_isnull);
+	tuple = heap_form_tuple(sync->transform->desc, sync->new->tts_values, sync->new->tts_isnull);
 	tuple->t_data->t_ctid = sync->new_tuple->t_data->t_ctid;
 	tuple->t_self = sync->new_tuple->t_self;
 	tuple->t_tableOid = sync->new_tuple->t_tableOid;
