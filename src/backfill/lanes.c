@@ -29,6 +29,7 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/fmgroids.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -38,6 +39,7 @@
 #include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
+#include "base/txn.h"
 #include "store/task.h"
 #include "store/transform.h"
 #include "sync/trigger.h"
@@ -169,7 +171,7 @@ touch_rows(Relation rel, const char *condition, int nparams, const SqlParam *par
 {
 	char	   *table = sql_relation_name(RelationGetRelid(rel));
 
-	return quiet_exec(RelationGetRelid(rel), psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY ("
+	return quiet_exec(RelationGetRelid(rel), true, psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY ("
 								  "SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE %s FOR NO KEY UPDATE SKIP LOCKED))",
 								  table, table, condition), nparams, params);
 }
@@ -227,6 +229,66 @@ read_lane(Relation rel, int64 first, int64 end, int lanes, int lane, ItemPointer
 	return n;
 }
 
+/*
+ * Fill rows that have no state at all with one plain UPDATE of the very expressions the sync trigger runs, and no trigger: that much cheaper than touching them
+ * (an eighth of the whole). It is all or nothing: where an expression raises, the batch is touched instead, and the trigger goes row by row.
+ */
+typedef struct Fill
+{
+	Relation	rel;
+	const SqlParam *tids;
+	uint64		written;
+} Fill;
+
+static void
+fill_directly(void *arg)
+{
+	Fill	   *f = arg;
+	const Transform *tr = transform_get(f->rel);
+	char	   *table = sql_relation_name(RelationGetRelid(f->rel));
+	int64		state = 0;
+	StringInfoData set;
+
+	initStringInfo(&set);
+	for (int i = 0; i < tr->npairs; i++)
+	{
+		if ((tr->fillable & (UINT64CONST(1) << (2 * i))) == 0)
+			continue;
+		state |= (int64) PAIR_BACKFILLED << (2 * i);
+		appendStringInfo(&set, "%s = (%s), ", quote_identifier(NameStr(TupleDescAttr(tr->desc, tr->pairs[i].new_att - 1)->attname)),
+						 tr->pairs[i].up_sql);
+	}
+	f->written = quiet_exec(RelationGetRelid(f->rel), false,
+							psprintf("UPDATE ONLY %s AS " TRANSFORM_ALIAS " SET %s" STATE_COLUMN " = " INT64_FORMAT
+									 " WHERE t.ctid OPERATOR(pg_catalog.=) ANY (ARRAY (SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS
+									 " WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND t." STATE_COLUMN " IS NULL FOR NO KEY UPDATE SKIP LOCKED))",
+									 table, set.data, state, table), 1, f->tids);
+}
+
+static int64 touching = 0;		/* id of the range in which an expression has raised */
+
+/* Fill what can be filled of some rows of a lane; returns how many were written. */
+static uint64
+fill_lane(const Range *range, Relation rel, const SqlParam *tids)
+{
+	Fill		fill = {rel, tids, 0};
+	ErrorData  *error;
+	int64		failed;
+
+	if (touching != range->id)
+	{
+		if (txn_try(fill_directly, &fill, &error))
+			return fill.written;
+		if (lock_is_missed(error->sqlerrcode))
+			ReThrowError(error);
+		touching = range->id;
+	}
+	sync_backfill_begin();
+	fill.written = touch_rows(rel, "t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND t." STATE_COLUMN " IS NULL", 1, tids);
+	(void) sync_backfill_end(&failed);	/* the last pass meets them again */
+	return fill.written;
+}
+
 /* One batch of one lane. */
 static void
 run_lane(const Migration *mig, const Task *task, Range *range, Relation rel)
@@ -242,12 +304,9 @@ run_lane(const Migration *mig, const Task *task, Range *range, Relation rel)
 	if (n > 0)
 	{
 		SqlParam	param = P_tids(tids, n);
-		int64		failed;
 
 		update_begin(&saved, mig, rel);
-		sync_backfill_begin();
-		written = touch_rows(rel, "t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND t." STATE_COLUMN " IS NULL", 1, &param);
-		(void) sync_backfill_end(&failed);	/* the last pass meets them again */
+		written = fill_lane(range, rel, &param);
 		identity_end(&saved);
 	}
 	range->next_block = end;

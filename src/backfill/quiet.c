@@ -18,6 +18,7 @@
 
 static ExecutorStart_hook_type next_executor_start = NULL;
 static Oid	quiet_relid = InvalidOid;	/* set while quiet_exec() starts its statement */
+static bool quiet_keep_sync = false;
 
 /* A copy of a table's triggers with the sync triggers alone, in the executor's memory. */
 static TriggerDesc *
@@ -55,18 +56,19 @@ quiet_executor_start(QueryDesc *query, int eflags)
 		{
 			MemoryContext old = MemoryContextSwitchTo(query->estate->es_query_cxt);
 
-			rel->ri_TrigDesc = sync_triggers(rel->ri_TrigDesc);
+			rel->ri_TrigDesc = quiet_keep_sync ? sync_triggers(rel->ri_TrigDesc) : NULL;
 			MemoryContextSwitchTo(old);
 		}
 	}
 }
 
 uint64
-quiet_exec(Oid relid, const char *sql, int nparams, const SqlParam *params)
+quiet_exec(Oid relid, bool keep_sync, const char *sql, int nparams, const SqlParam *params)
 {
 	uint64		n;
 
 	quiet_relid = relid;
+	quiet_keep_sync = keep_sync;
 	PG_TRY();
 	{
 		n = sql_exec_unpinned(sql, nparams, params);
