@@ -14,6 +14,9 @@ export LC_ALL=C PGCONNECT_TIMEOUT=10
 say() { printf '%s\n' "$@"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
+# On a fresh machine each command installs what it needs; anybody but root is told what is missing when it is.
+[ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || "$ROOT/script/bootstrap"
+
 # Print the pg_config to build with: $PG_CONFIG, the packaged one, or the one on PATH.
 find_pg_config() {
 	local c

@@ -93,6 +93,22 @@ check_extension(const DropStmt *stmt)
 					 errhint("Call mig_complete or mig_rollback for each that mig_status() shows first.")));
 }
 
+/* Does an ALTER TABLE change nothing but how the table is stored and vacuumed? An operator may need that just now. */
+static bool
+is_harmless(const AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableType type = lfirst_node(AlterTableCmd, lc)->subtype;
+
+		if (type != AT_SetRelOptions && type != AT_ResetRelOptions)
+			return false;
+	}
+	return true;
+}
+
 /* Look at the tables that a utility statement changes. */
 static void
 check_statement(Node *stmt)
@@ -100,6 +116,8 @@ check_statement(Node *stmt)
 	switch (nodeTag(stmt))
 	{
 		case T_AlterTableStmt:
+			if (is_harmless((AlterTableStmt *) stmt))
+				break;
 			check_range_var(((AlterTableStmt *) stmt)->relation);
 			break;
 		case T_RenameStmt:
