@@ -62,6 +62,12 @@ ALTER TABLE hostile.r ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 SELECT mig_start('forced', 'ALTER TABLE hostile.r ALTER a TYPE bigint', '{"schema": "hostile"}');
 RESET ROLE;
 
+-- Literals mean something else when a held definition is read again
+SET standard_conforming_strings = off;
+SELECT mig_start('held', 'ALTER TABLE hostile.t ADD COLUMN z text', '{"schema": "hostile", "hold": ["expanding"]}');
+RESET standard_conforming_strings;
+SELECT name FROM mig_status('held');
+
 DROP SCHEMA hostile, hostile_hostile, hostile_own CASCADE;
 DROP OWNED BY regress_hostile_owner, regress_hostile;
 DROP ROLE regress_hostile_owner, regress_hostile;

@@ -9,6 +9,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "parser/parser.h"
 #include "utils/builtins.h"
 
 #include "api/arguments.h"
@@ -138,6 +139,18 @@ check_may_version(const char *schema)
 				 errhint("Have the schema's owner call mig_start.")));
 }
 
+/* A migration held before it expands is compiled again then, by a worker that reads string literals in the standard way. */
+static void
+check_readable_again(void)
+{
+	if (!standard_conforming_strings)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a migration cannot be held before expanding with standard_conforming_strings off"),
+				 errdetail("Its definition is read again when it goes on, and backslashes would mean something else."),
+				 errhint("SET standard_conforming_strings = on, and call mig_start again.")));
+}
+
 /* Store a plan and run its expand steps. */
 static void
 start_plan(MigPlan *plan, const char *definition)
@@ -156,7 +169,9 @@ start_plan(MigPlan *plan, const char *definition)
 	mig.id = migration_insert(&mig, plan->steps);
 	(void) advisory_lock(MIG_LOCK_MIGRATION, mig.id, ExclusiveLock, false, false);
 	event_write(mig.id, "started", NULL);
-	if (!lifecycle_held(&mig, PHASE_EXPANDING))
+	if (lifecycle_held(&mig, PHASE_EXPANDING))
+		check_readable_again();
+	else
 	{
 		lifecycle_enter(&mig, PHASE_EXPANDING, NULL);
 		ms = steps_run(&mig, steps_of_group(mig.id, 1), lock_attempts());
