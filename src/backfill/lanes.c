@@ -22,13 +22,10 @@
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "optimizer/plancat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
-#include "utils/array.h"
-#include "utils/fmgroids.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -142,25 +139,17 @@ claim_range(const Task *task)
 
 /*
  * Become the table's owner, restricted: expression indexes, CHECK constraints and generated columns run the owner's code. They run under the settings of
- * the migration's start, as a client's update would. Row-level security hides no rows, not even where it is forced; a lost commit only means that a
- * batch is done again.
+ * the migration's start, as a client's update would. Row-level security hides no rows, not even where it is forced (base/txn.c sets the rest).
  */
 static void
 update_begin(Identity *saved, const Migration *mig, Relation rel)
 {
-	ArrayType  *settings;
-
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	owner_begin(saved, rel->rd_rel->relowner, true);
 	SetUserIdAndSecContext(rel->rd_rel->relowner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-	settings = DatumGetArrayTypeP(OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(mig->settings), ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1)));
-	if (ARR_NDIM(settings) > 0)
-		ProcessGUCArray(settings, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE);
-	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("enable_tidscan", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	settings_apply(mig->settings);
+	setting_set("enable_seqscan", "off");
+	setting_set("jit", "off");
 }
 
 /*
@@ -229,10 +218,7 @@ read_lane(Relation rel, int64 first, int64 end, int lanes, int lane, ItemPointer
 	return n;
 }
 
-/*
- * Fill rows that have no state at all with one plain UPDATE of the very expressions the sync trigger runs, and no trigger: that much cheaper than touching them
- * (an eighth of the whole). It is all or nothing: where an expression raises, the batch is touched instead, and the trigger goes row by row.
- */
+/* Rows of a lane to fill */
 typedef struct Fill
 {
 	Relation	rel;
@@ -240,6 +226,10 @@ typedef struct Fill
 	uint64		written;
 } Fill;
 
+/*
+ * Fill rows that have no state at all with one plain UPDATE of the very expressions the sync trigger runs, and no trigger: that much cheaper than touching them
+ * (an eighth of the whole). It is all or nothing: where an expression raises, the batch is touched instead, and the trigger goes row by row.
+ */
 static void
 fill_directly(void *arg)
 {

@@ -58,7 +58,7 @@ set_time(const char *name, int ms)
 	char		value[32];
 
 	snprintf(value, sizeof(value), "%dms", Max(ms, 1));
-	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	setting_set(name, value);
 }
 
 /* One attempt at some locks */

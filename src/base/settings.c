@@ -1,6 +1,6 @@
 /*
  * settings.c
- *		Defines the extension's GUCs.
+ *		Defines the extension's GUCs; sets others for a while.
  *
  * What a session may decide for the calls it makes is settable by anyone; what the launcher and its workers go by comes from the
  * configuration file. All are in alphabetical order.
@@ -9,6 +9,10 @@
 
 #include <limits.h>
 
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 
 #include "base/settings.h"
@@ -59,4 +63,22 @@ settings_define(void)
 							 "When turned off, running workers stop at their next unit of work.",
 							 &mig_worker, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("mig_control");
+}
+
+void
+setting_set(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+settings_apply(const char *literal)
+{
+	ArrayType  *settings;
+
+	if (literal == NULL)
+		return;
+	settings = DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, pstrdup(literal), TEXTOID, -1));
+	if (ARR_NDIM(settings) > 0)
+		ProcessGUCArray(settings, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE);
 }

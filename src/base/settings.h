@@ -20,4 +20,10 @@ extern char *mig_stop_before;	/* test setting: step number that a driver stops b
 
 extern void settings_define(void);
 
+/* Set any setting, also one for superusers only, until the end of the caller's GUC nest level (or of its subtransaction). */
+extern void setting_set(const char *name, const char *value);
+
+/* Likewise those of a text[] literal "{name=value,…}", as pg_proc.proconfig; NULL: none. */
+extern void settings_apply(const char *literal);
+
 #endif

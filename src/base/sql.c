@@ -18,6 +18,7 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 
+#include "base/settings.h"
 #include "base/sql.h"
 
 #define KEPT_PLANS 200
@@ -121,7 +122,7 @@ prepare(const char *sql, int nparams, Oid *types)
 static void
 pin_search_path(void)
 {
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	setting_set("search_path", "pg_catalog, pg_temp");
 }
 
 void

@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
+#include "base/settings.h"
 #include "base/sql.h"
 #include "compile/expr.h"
 #include "store/transform.h"
@@ -188,7 +189,7 @@ analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *
 
 	/* else a function of the caller's with a better match would take the place of the one that was printed */
 	if (raw->printed)
-		(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		setting_set("search_path", "pg_catalog");
 	source_begin(&context, raw->source, raw->path);
 	pstate->p_sourcetext = raw->source;
 	pstate->p_post_columnref_hook = resolve_column;
@@ -253,7 +254,7 @@ expr_text(Node *expr, List *columns)
 	int			level = NewGUCNestLevel();
 	char	   *text;
 
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	setting_set("search_path", "pg_catalog");
 	sql_portable_texts();
 	text = pg_get_querydef(wrap_in_query(expr, columns), false);
 	AtEOXact_GUC(false, level);

@@ -22,6 +22,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
+#include "base/settings.h"
 #include "base/sql.h"
 #include "compile/contract.h"
 #include "compile/index.h"
@@ -772,7 +773,7 @@ plan_compile(const char *name, const char *definition, const char *options, LOCK
 
 	/* the user's texts are read; ours and the server's have no backslash escapes */
 	level = NewGUCNestLevel();
-	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	setting_set("standard_conforming_strings", "on");
 	p->lock = lock;
 	p->options = d->options ? sql_textp("SELECT ($1 || $2)::text", P_jsonb(d->options), P_jsonb(options ? options : "{}"))
 		: pstrdup(options ? options : "{}");
@@ -794,7 +795,7 @@ plan_compile(const char *name, const char *definition, const char *options, LOCK
 	foreach(lc, p->tables)
 		shape_finish(lfirst(lc));
 	/* from here on nothing of the user's is looked up by name: with this path, what the server prints is qualified */
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	setting_set("search_path", "pg_catalog, pg_temp");
 	sql_portable_texts();
 	plan_steps(p);
 	AtEOXact_GUC(false, level);

@@ -19,6 +19,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "base/settings.h"
 #include "base/lock.h"
 #include "base/sql.h"
 #include "compile/shape.h"
@@ -259,7 +260,7 @@ shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 
 	/* names in default and constraint texts come out qualified */
 	level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	setting_set("search_path", "pg_catalog");
 	sql_portable_texts();
 	check_table(t, subscribers_ready);
 	load_columns(t);

@@ -9,10 +9,7 @@
 #include "base/compat.h"
 
 #include "miscadmin.h"
-#include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/json.h"
 
@@ -193,11 +190,10 @@ static void
 check_plan(const Migration *mig)
 {
 	Identity	saved;
-	ArrayType  *settings = DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, mig->settings, TEXTOID, -1));
 	MigPlan    *plan;
 
 	owner_begin(&saved, mig->owner, true);
-	ProcessGUCArray(settings, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE);
+	settings_apply(mig->settings);
 	plan = plan_compile(mig->name, mig->definition,
 						sql_textp("SELECT ($1 - 'held' || jsonb_build_object('schema', $2))::text", P_jsonb(mig->options), P_text(mig->schema)),
 						ShareUpdateExclusiveLock);

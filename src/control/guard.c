@@ -27,7 +27,7 @@ static ProcessUtility_hook_type next_utility = NULL;
 void
 guard_lift(void)
 {
-	(void) set_config_option("mig_control.guard", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	setting_set("mig_control.guard", "off");
 }
 
 /* Raise if a relation has a sync trigger. In a restored copy, where no migration goes on, nobody relies on it. */

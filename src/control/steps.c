@@ -219,16 +219,15 @@ attempt(void *arg)
 	TimestampTz since;
 
 	owner_begin(&saved, a->mig->owner, true);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	setting_set("search_path", "pg_catalog, pg_temp");
 	sql_portable_texts();
 	/* ANALYZE of the hidden columns alone warns of extended statistics on others */
-	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	setting_set("client_min_messages", "error");
 	guard_lift();
 	/* the deadlock check cancels an autovacuum in our way, and makes us the victim before a client */
-	(void) set_config_option("deadlock_timeout", psprintf("%dms", Max(mig_lock_timeout / 5, 1)), PGC_SUSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	setting_set("deadlock_timeout", psprintf("%dms", Max(mig_lock_timeout / 5, 1)));
 	since = lock_relations(wanted_locks(a), 1);
-	(void) set_config_option("lock_timeout", psprintf("%dms", mig_lock_timeout), PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	setting_set("lock_timeout", psprintf("%dms", mig_lock_timeout));
 	run_all(a);
 	a->held_ms = (GetCurrentTimestamp() - since) / 1000.0;
 	identity_end(&saved);

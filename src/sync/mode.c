@@ -99,20 +99,6 @@ sync_backfill_end(int64 *failed)
 	return samples;
 }
 
-/* Enters pass mode. */
-void
-sync_pass_begin(void)
-{
-	mode_enter(SYNC_PASS);
-}
-
-/* Leaves pass mode. */
-void
-sync_pass_end(void)
-{
-	mode_leave();
-}
-
 /* The mode of the trigger call under way. */
 SyncMode
 sync_mode(void)

@@ -1,6 +1,6 @@
 /*
  * mode.h
- *		What the sync trigger is used for at the moment: a client's writes, the backfill's, or a repair's.
+ *		What the sync trigger is used for at the moment: a client's writes, or the backfill's.
  */
 #ifndef MIG_MODE_H
 #define MIG_MODE_H
@@ -13,8 +13,7 @@
 typedef enum SyncMode
 {
 	SYNC_CLIENT,
-	SYNC_BACKFILL,
-	SYNC_PASS
+	SYNC_BACKFILL
 } SyncMode;
 
 extern SyncMode sync_mode(void);	/* of the trigger call under way */

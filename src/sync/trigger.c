@@ -657,9 +657,6 @@ mig_sync(PG_FUNCTION_ARGS)
 	sync.last = strcmp(data->tg_trigger->tgargs[0], "first") != 0;
 	sync.new = update ? data->tg_newslot : data->tg_trigslot;
 	sync.new_tuple = update ? data->tg_newtuple : data->tg_trigtuple;
-	if (sync_mode() == SYNC_PASS)
-		return PointerGetDatum(sync.new_tuple);
-
 	sync.transform = transform_get(sync.rel);
 	slot_getallattrs(sync.new);
 	if (!begin(&sync))

@@ -22,10 +22,4 @@ typedef struct SyncFailure
 extern void sync_backfill_begin(void);
 extern List *sync_backfill_end(int64 *failed);	/* at most 100 samples; *failed counts all */
 
-/*
- * Pass mode: the statements between write both sides and the state themselves (repair): rows pass unchanged. Left likewise.
- */
-extern void sync_pass_begin(void);
-extern void sync_pass_end(void);
-
 #endif

@@ -303,8 +303,8 @@ verify_violations(Oid relid, const char *constraint)
 	char	   *keys = NULL;
 
 	owner_begin(&saved, rel->rd_rel->relowner, true);
-	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	setting_set("search_path", "pg_catalog");
+	setting_set("row_security", "off");
 	condition = sql_textp("SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = $1 AND conname = $2 AND contype = 'c'",
 						  P_oid(relid), P_text(constraint));
 	if (condition)
