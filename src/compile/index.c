@@ -323,3 +323,32 @@ check_dependents(const Table *t)
 				 errdetail("Used by %s.", objects),
 				 errhint("Drop these before the migration and create them again afterwards.")));
 }
+
+void
+check_dropped(const Table *t, List *tables)
+{
+	StringInfoData together;
+	char	   *objects;
+	ListCell   *lc;
+
+	initStringInfo(&together);
+	foreach(lc, tables)
+		if (((Table *) lfirst(lc))->dropped)
+			appendStringInfo(&together, "%s%u", together.len ? "," : "", ((Table *) lfirst(lc))->relid);
+	objects = sql_textp("SELECT string_agg(DISTINCT pg_describe_object(CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END,"
+						"  coalesce(r.ev_class, d.objid), 0), ', ')"
+						" FROM pg_depend d LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
+						" LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
+						" WHERE d.deptype = 'n' AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = $1"
+						"  OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT unnest(ARRAY[y.oid, y.typarray]) FROM pg_type y WHERE y.typrelid = $1))"
+						" AND NOT (k.oid IS NOT NULL AND k.conrelid = ANY ($2::oid[]))"
+						" AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
+						"  WHERE v.oid = r.ev_class)",
+						P_oid(t->relid), P_text(psprintf("{%s}", together.data)));
+	if (objects)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop table \"%s\" because other objects depend on it", t->name),
+				 errdetail("Used by %s.", objects),
+				 errhint("Drop these first, in the same migration or before it.")));
+}

@@ -29,7 +29,21 @@ typedef enum OperationKind
 	OP_RENAME_CONSTRAINT,		/* name, new_name */
 	OP_COMMENT_COLUMN,			/* column, comment (NULL: remove) */
 	OP_COMMENT_TABLE,			/* comment (NULL: remove) */
-	OP_CHANGE_DATA				/* column, [up], [down]: its values change, its definition does not */
+	OP_CHANGE_DATA,				/* column, [up], [down]: its values change, its definition does not */
+	OP_ADD_KEY,					/* constraint (UNIQUE or PRIMARY KEY), name (NULL: generate), [column + up + down] */
+	OP_ADD_FOREIGN_KEY,			/* constraint, name (NULL: generate), [column + up + down] */
+	OP_CREATE_INDEX,			/* index */
+	OP_DROP_INDEX,				/* name, if_exists; table NULL: the index's */
+	OP_RENAME_INDEX,			/* name, new_name; table NULL: the index's */
+	OP_DROP_TABLE,				/* if_exists */
+	OP_REPLICA_IDENTITY,		/* identity, [name = of the index] */
+
+	/* what is not about the shape of a table that exists */
+	OP_CREATE_TABLE,			/* sql, table; [columns = tables its foreign keys refer to] */
+	OP_PLAIN,					/* sql, undo: a statement for something that no client uses yet; run in expand, and on trial while compiling */
+	OP_SQL,						/* sql, undo: the user's own statements, alone in their definition; run in expand */
+	OP_AT_END,					/* sql: run in the swap, last */
+	OP_REPLACE_FUNCTION			/* sql: CREATE OR REPLACE FUNCTION or PROCEDURE; name, schema: its own; location: of the name in sql, length: of the name */
 } OperationKind;
 
 /* An expression as written */
@@ -62,14 +76,24 @@ typedef struct Operation
 	RawExpr    *up;
 	RawExpr    *down;
 	char	   *comment;
+	Constraint *constraint;		/* raw; of a key or foreign key */
+	IndexStmt  *index;			/* raw */
+	char		identity;		/* REPLICA_IDENTITY_… */
+	char	   *sql;			/* one statement or several, as written: names are looked up with the definition's search_path, the base schema first */
+	char	   *undo;			/* the same; NULL: nothing to undo */
 } Operation;
 
+/*
+ * A table that the definition creates has no clients yet, so what it does to that table afterwards is plain DDL (OP_PLAIN): `created` tells the front ends
+ * which tables these are, by their present names.
+ */
 typedef struct Definition
 {
 	char	   *name;			/* a manifest's own "name", or NULL */
 	char	   *version;		/* a manifest's "version_schema", or NULL */
 	char	   *options;		/* a manifest's "options" as jsonb text, or NULL */
 	List	   *operations;		/* Operation *, in order */
+	List	   *created;		/* char *: names of the tables created so far */
 } Definition;
 
 /*

@@ -8,6 +8,16 @@
 #include "compile/shape.h"
 #include "store/state.h"
 
+/* Statements of the definition that are run as they are */
+typedef struct Statement
+{
+	char	   *sql;
+	char	   *undo;			/* NULL: nothing to undo */
+	char	   *relation;		/* what it makes or changes, NULL if that is no relation */
+	bool		parked;			/* it is about a table whose name is still another one's: that waits in the hidden schema */
+	char	   *note;
+} Statement;
+
 typedef struct MigPlan
 {
 	char	   *name;
@@ -17,8 +27,14 @@ typedef struct MigPlan
 	char	   *baseline;		/* schema of options.baseline, NULL if not wanted */
 	char	   *options;		/* jsonb text: the manifest's, overridden by the call's */
 	LOCKMODE	lock;			/* on the tables, while it is compiled and after */
+	bool		subscribers_ready;
 	char	   *settings;		/* text[] literal: session settings of the compilation */
 	List	   *tables;			/* Table *: those that change, in the definition's order */
+	char	   *search_path;	/* of the definition's own statements: the base schema, then the caller's */
+	List	   *early;			/* Statement *: run in expand */
+	List	   *late;			/* Statement *: run in the swap, last */
+	List	   *created;		/* char *: tables it creates, by their present names */
+	List	   *parked;			/* char *: those of them that wait in the hidden schema for their names */
 	List	   *steps;			/* Step * */
 } MigPlan;
 

@@ -104,6 +104,22 @@ typedef struct Constr
 	bool		dropped;		/* by an operation */
 } Constr;
 
+/* A unique or primary key, or a plain index, that the new version has and the table has not */
+typedef struct NewIndex
+{
+	const Operation *op;		/* its constraint or index is raw, against `shape` */
+	char	   *name;			/* in the end */
+	List	   *shape;			/* SnapshotColumn * */
+} NewIndex;
+
+/* A foreign key that the new version has and the table has not */
+typedef struct NewForeignKey
+{
+	const Operation *op;		/* its constraint is raw, against `shape` */
+	char	   *name;			/* in the end */
+	List	   *shape;			/* SnapshotColumn * */
+} NewForeignKey;
+
 typedef struct Table
 {
 	Oid			relid;
@@ -118,6 +134,10 @@ typedef struct Table
 	List	   *edits;			/* Edit *, in order */
 	List	   *hidden;			/* Column *: those with a hidden column, in the order they are added */
 	List	   *physical;		/* char *: physical column names by attribute number, "" for dropped ones */
+	List	   *new_indexes;	/* NewIndex * */
+	List	   *new_foreign_keys;	/* NewForeignKey * */
+	List	   *dropped_indexes;	/* char *: by their present names */
+	bool		dropped;		/* the new version does not have it */
 	bool		comment_changed;
 	char	   *comment;
 } Table;

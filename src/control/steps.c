@@ -2,7 +2,7 @@
  * steps.c
  *		Executes stored SQL steps. Dumb on purpose: what they do was decided when the plan was made.
  *
- * Locks of one attempt: first the version views on the tables (clients lock a view before its table, so this order does not deadlock with
+ * What a group does to things that no client sees yet is done first, without a lock that anybody waits for. Locks of one attempt: first the version views on the tables (clients lock a view before its table, so this order does not deadlock with
  * them), then the tables by OID; then the statements, under the same lock_timeout. An attempt that does not get a lock is rolled back whole, and all is
  * released for a pause of at least lock_timeout.
  */
@@ -27,6 +27,7 @@ typedef struct Attempt
 {
 	const Migration *mig;
 	List	   *steps;
+	int			first;			/* the steps before it have been run */
 	bool		undo;
 	bool		keep_version;
 	double		held_ms;
@@ -112,7 +113,8 @@ wanted_locks(const Attempt *a)
 	{
 		Step	   *s = lfirst(lc);
 
-		if (OidIsValid(s->relid) && s->lock != NoLock && (s->done || !a->undo) && get_rel_name(s->relid) != NULL)
+		if (foreach_current_index(lc) >= a->first && OidIsValid(s->relid) && s->lock != NoLock && (s->done || !a->undo) &&
+			get_rel_name(s->relid) != NULL)
 			tables = lappend(tables, s);
 	}
 	list_sort(tables, compare_steps);
@@ -194,7 +196,7 @@ run_all(const Attempt *a)
 {
 	int			n = list_length(a->steps);
 
-	for (int i = 0; i < n; i++)
+	for (int i = a->first; i < n; i++)
 	{
 		const Step *s = list_nth(a->steps, a->undo ? n - 1 - i : i);
 
@@ -210,6 +212,20 @@ run_all(const Attempt *a)
 	}
 }
 
+/* The identity and settings that steps run under, until identity_end() */
+static void
+steps_begin(const Attempt *a, Identity *saved)
+{
+	owner_begin(saved, a->mig->owner, true);
+	setting_set("search_path", "pg_catalog, pg_temp");
+	sql_portable_texts();
+	/* ANALYZE of the hidden columns alone warns of extended statistics on others */
+	setting_set("client_min_messages", "error");
+	guard_lift();
+	/* the deadlock check cancels an autovacuum in our way, and makes us the victim before a client */
+	setting_set("deadlock_timeout", psprintf("%dms", Max(mig_lock_timeout / 5, 1)));
+}
+
 /* One attempt, inside a subtransaction. */
 static void
 attempt(void *arg)
@@ -218,18 +234,34 @@ attempt(void *arg)
 	Identity	saved;
 	TimestampTz since;
 
-	owner_begin(&saved, a->mig->owner, true);
-	setting_set("search_path", "pg_catalog, pg_temp");
-	sql_portable_texts();
-	/* ANALYZE of the hidden columns alone warns of extended statistics on others */
-	setting_set("client_min_messages", "error");
-	guard_lift();
-	/* the deadlock check cancels an autovacuum in our way, and makes us the victim before a client */
-	setting_set("deadlock_timeout", psprintf("%dms", Max(mig_lock_timeout / 5, 1)));
+	steps_begin(a, &saved);
 	since = lock_relations(wanted_locks(a), 1);
 	setting_set("lock_timeout", psprintf("%dms", mig_lock_timeout));
 	run_all(a);
 	a->held_ms = (GetCurrentTimestamp() - since) / 1000.0;
+	identity_end(&saved);
+}
+
+/*
+ * Run the steps at a group's beginning that take no lock which a client waits for: making a thousand views takes its time, and need not be done again
+ * when a lock is missed.
+ */
+static void
+run_leading(Attempt *a)
+{
+	Identity	saved;
+
+	steps_begin(a, &saved);
+	setting_set("lock_timeout", psprintf("%dms", mig_lock_timeout));
+	for (; a->first < list_length(a->steps); a->first++)
+	{
+		const Step *s = list_nth(a->steps, a->first);
+
+		if (s->lock > AccessShareLock)
+			break;
+		CHECK_FOR_INTERRUPTS();
+		run_step(a, s);
+	}
 	identity_end(&saved);
 }
 
@@ -255,6 +287,8 @@ steps_run(const Migration *mig, List *steps, int attempts)
 {
 	Attempt		a = {.mig = mig,.steps = steps};
 
+	if (steps && ((Step *) linitial(steps))->phase == STEP_EXPAND)
+		run_leading(&a);
 	return attempt_repeatedly(&a, attempts);
 }
 

@@ -11,3 +11,12 @@ CREATE VIEW mig.version_schema AS
        AND m.system_identifier = (SELECT system_identifier FROM pg_control_system());
 GRANT SELECT ON mig.version_schema TO PUBLIC;
 COMMENT ON VIEW mig.version_schema IS 'schemas of views that show a version of a base schema';
+
+-- Steps of a migration call these, as its owner; they make and drop what the caller may make and drop.
+CREATE FUNCTION mig.make_views(base text, version text, "except" text[]) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_make_views';
+COMMENT ON FUNCTION mig.make_views(text, text, text[]) IS 'makes a view of each table of a base schema, but those listed, that a version schema does not show yet';
+
+CREATE FUNCTION mig.drop_views(version text) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_drop_views';
+COMMENT ON FUNCTION mig.drop_views(text) IS 'drops the views of a version schema, but closed ones';

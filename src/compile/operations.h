@@ -1,0 +1,38 @@
+/*
+ * operations.h
+ *		What the families of operations share: one function for each kind, called by shape_apply(), and their common helpers.
+ */
+#ifndef MIG_OPERATIONS_H
+#define MIG_OPERATIONS_H
+
+#include "compile/shape.h"
+
+/* For ereport: error position of an operation in a DDL definition */
+extern int	op_position(const Operation *op);
+
+/* Raise 42701 if the shape has a column of that name. */
+extern void check_free_name(const Table *t, const Operation *op, const char *name);
+
+/* Does an operation bring an `up` or `down` that changes anything? Then apply_change_data() gives its column a second one. */
+extern bool changes_data(const Operation *op);
+extern void apply_change_data(Table *t, const Operation *op);
+
+/* Is a constraint name in use, now or in the new version? */
+extern bool constraint_name_used(const Table *t, const char *name);
+
+/* operations_constraint.c */
+extern void apply_add_check(Table *t, const Operation *op);
+extern void apply_add_key(Table *t, const Operation *op);
+extern void apply_add_foreign_key(Table *t, const Operation *op);
+extern void apply_drop_constraint(Table *t, const Operation *op);
+extern void apply_rename_constraint(Table *t, const Operation *op);
+
+/* operations_table.c */
+extern void apply_rename_table(Table *t, const Operation *op);
+extern void apply_drop_table(Table *t, const Operation *op);
+extern void apply_create_index(Table *t, const Operation *op);
+extern void apply_drop_index(Table *t, const Operation *op);
+extern void apply_rename_index(Table *t, const Operation *op);
+extern void apply_replica_identity(Table *t, const Operation *op);
+
+#endif

@@ -1,0 +1,229 @@
+/*
+ * operations_constraint.c
+ *		What operations on constraints do to a shape.
+ *
+ * Owns no state. A new CHECK becomes a Rule, a new key a NewIndex, a new foreign key a NewForeignKey: how each is held, built and proven is decided
+ * when the steps are made.
+ */
+#include "base/compat.h"
+
+#include "commands/defrem.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+
+#include "base/sql.h"
+#include "compile/operations.h"
+
+/* Is a constraint name in use, now or in the new version? */
+bool
+constraint_name_used(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+	{
+		Constr	   *c = lfirst(lc);
+
+		if (!c->dropped && strcmp(c->new_name ? c->new_name : c->name, name) == 0)
+			return true;
+	}
+	foreach(lc, t->rules)
+	{
+		Rule	   *r = lfirst(lc);
+
+		if (r->name && strcmp(r->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Collect the names of the columns that a raw expression refers to. */
+static bool
+collect_column_names(Node *node, List **names)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, ColumnRef) && IsA(llast(((ColumnRef *) node)->fields), String))
+	{
+		char	   *name = strVal(llast(((ColumnRef *) node)->fields));
+
+		*names = list_append_unique(*names, makeString(name));
+		return false;
+	}
+	return raw_expression_tree_walker(node, collect_column_names, names);
+}
+
+/* The name PostgreSQL gives an unnamed CHECK: table_column_check, or table_check with several columns. */
+static char *
+choose_check_name(const Table *t, Node *raw)
+{
+	List	   *names = NIL;
+	const char *column;
+	char	   *name;
+
+	(void) collect_column_names(raw, &names);
+	column = list_length(names) == 1 ? strVal(linitial(names)) : NULL;
+	name = makeObjectName(t->new_name, column, "check");
+	for (int n = 1; constraint_name_used(t, name); n++)
+		name = makeObjectName(t->new_name, column, psprintf("check%d", n));
+	return name;
+}
+
+void
+apply_add_check(Table *t, const Operation *op)
+{
+	Rule	   *rule = palloc0(sizeof(Rule));
+	ListCell   *lc;
+
+	foreach(lc, op->columns)
+		(void) shape_column(t, lfirst(lc), false);
+	if (op->column && changes_data(op))
+		apply_change_data(t, op);
+	/* analysed now for its errors; its SQL is made when the physical columns are known */
+	(void) expr_analyze_check(op->expr, shape_values(t), t->name, t->new_name);
+	if (op->name && constraint_name_used(t, op->name))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("constraint \"%s\" for relation \"%s\" already exists", op->name, t->new_name),
+				 op_position(op)));
+	rule->name = op->name ? op->name : choose_check_name(t, op->expr->node);
+	rule->raw = op->expr;
+	rule->shape = shape_snapshot(t);
+	rule->no_inherit = op->no_inherit;
+	rule->valid = true;
+	t->rules = lappend(t->rules, rule);
+}
+
+/* The names a constraint's columns have in the shape */
+static List *
+constraint_columns(const Table *t, const Constr *k)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att != 0 && !c->dropped && bms_is_member(c->att, k->columns))
+			names = lappend(names, makeString(c->name));
+	}
+	return names;
+}
+
+/* Raise unless the columns an operation lists are those of the constraint. */
+static void
+check_constraint_columns(const Table *t, const Operation *op, const Constr *k)
+{
+	List	   *names = constraint_columns(t, k);
+	List	   *listed = NIL;
+	List	   *wrong;
+	ListCell   *lc;
+
+	if (op->columns == NIL)
+		return;
+	foreach(lc, op->columns)
+		listed = lappend(listed, makeString(lfirst(lc)));
+	wrong = list_difference(listed, names);
+	if (wrong != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("constraint \"%s\" does not have column \"%s\" at %s", op->name, strVal(linitial(wrong)), op->path)));
+	wrong = list_difference(names, listed);
+	if (wrong != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" of constraint \"%s\" has no \"down\" at %s", strVal(linitial(wrong)), op->name, op->path)));
+}
+
+/* The operation with the constraint's only column as the one that its up and down are for */
+static const Operation *
+with_constraint_column(const Table *t, const Operation *op, const Constr *k)
+{
+	List	   *names = constraint_columns(t, k);
+	Operation  *bound = palloc(sizeof(Operation));
+
+	if (list_length(names) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("constraint \"%s\" at %s does not have exactly one column", op->name, op->path),
+				 errhint("Use drop_multicolumn_constraint.")));
+	*bound = *op;
+	bound->column = strVal(linitial(names));
+	operation_normalize(bound);
+	return bound;
+}
+
+void
+apply_drop_constraint(Table *t, const Operation *op)
+{
+	Constr	   *k;
+	ListCell   *lc;
+
+	foreach(lc, t->rules)
+	{
+		Rule	   *r = lfirst(lc);
+
+		if (strcmp(r->name, op->name) == 0)
+		{
+			t->rules = foreach_delete_current(t->rules, lc);
+			return;
+		}
+	}
+	if (op->if_exists && !constraint_name_used(t, op->name))
+		return;
+	k = shape_constraint(t, op->name);
+	if (k->type != 'c')
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("constraint \"%s\" is not a CHECK constraint and cannot be dropped in a migration yet", op->name),
+				 op_position(op)));
+	check_constraint_columns(t, op, k);
+	k->dropped = true;
+	if (op->column == NULL && (op->up || op->down))
+		op = with_constraint_column(t, op, k);
+	if (op->column && changes_data(op))
+		apply_change_data(t, op);
+}
+
+void
+apply_rename_constraint(Table *t, const Operation *op)
+{
+	ListCell   *lc;
+
+	if (constraint_name_used(t, op->new_name))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("constraint \"%s\" for relation \"%s\" already exists", op->new_name, t->new_name),
+				 op_position(op)));
+	foreach(lc, t->rules)
+	{
+		Rule	   *r = lfirst(lc);
+
+		if (strcmp(r->name, op->name) == 0)
+		{
+			r->name = op->new_name;
+			return;
+		}
+	}
+	shape_constraint(t, op->name)->new_name = op->new_name;
+}
+
+/* UNIQUE or PRIMARY KEY */
+void
+apply_add_key(Table *t, const Operation *op)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("a key cannot be added in a migration yet"),
+			 op_position(op)));
+}
+
+void
+apply_add_foreign_key(Table *t, const Operation *op)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("a foreign key cannot be added in a migration yet"),
+			 op_position(op)));
+}

@@ -1,0 +1,611 @@
+/*
+ * plan_steps.c
+ *		Derives the steps of a migration from the finished shapes.
+ *
+ * Owns no state. The order of steps:
+ *	 expand		(one transaction) version schema, statements that no client sees yet, views of other tables; hidden columns, sync trigger; closed views
+ *	 backfill	per table: fill, analyse, indexes one by one, foreign keys
+ *	 validate	per table: the divergence check
+ *	 ready		(one transaction) the version's views opened
+ *	 contract	fence (one transaction), VALIDATE one by one, swap (one transaction)
+ */
+#include "base/compat.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "base/sql.h"
+#include "compile/contract.h"
+#include "compile/index.h"
+#include "compile/plan_steps.h"
+#include "compile/view.h"
+#include "store/transform.h"
+
+/* The steps so far, and the group that the next one belongs to */
+typedef struct Builder
+{
+	MigPlan	   *plan;
+	int			group;
+} Builder;
+
+/* Append a step to the current group. */
+static Step *
+add_step(Builder *b, StepPhase phase, StepKind kind, const Table *t, LOCKMODE lock, char *sql, char *undo)
+{
+	Step	   *s = palloc0(sizeof(Step));
+
+	s->no = list_length(b->plan->steps) + 1;
+	s->phase = phase;
+	s->kind = kind;
+	s->group = b->group;
+	s->relation = t ? sql_qualified(t->schema, t->name) : NULL;
+	s->relid = t ? t->relid : InvalidOid;
+	s->lock = lock;
+	s->sql = sql;
+	s->undo = undo;
+	b->plan->steps = lappend(b->plan->steps, s);
+	return s;
+}
+
+/* Append a step in a group of its own. */
+static Step *
+add_single(Builder *b, StepPhase phase, StepKind kind, const Table *t, LOCKMODE lock, char *sql, char *undo)
+{
+	b->group++;
+	return add_step(b, phase, kind, t, lock, sql, undo);
+}
+
+/* ---- expand ---- */
+
+/* Views of the tables that a migration leaves alone, as they are when it expands; also_changed: and of those that it changes. */
+static void
+plain_views(Builder *b, const char *schema, bool also_changed)
+{
+	StringInfoData except;
+	ListCell   *lc;
+
+	initStringInfo(&except);
+	foreach(lc, also_changed ? NIL : b->plan->tables)
+		appendStringInfo(&except, "%s%s", except.len ? ", " : "", quote_literal_cstr(((Table *) lfirst(lc))->name));
+	add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock,
+			 psprintf("SELECT mig.make_views(%s, %s, ARRAY[%s]::pg_catalog.text[])", quote_literal_cstr(b->plan->schema), quote_literal_cstr(schema), except.data),
+			 psprintf("SELECT mig.drop_views(%s)", quote_literal_cstr(schema)))->note = "a view of every other table of the schema";
+}
+
+/* Statements of the definition that are run as they are. */
+static void
+plan_statements(Builder *b, StepPhase phase, List *statements)
+{
+	ListCell   *lc;
+
+	foreach(lc, statements)
+	{
+		Statement  *st = lfirst(lc);
+		Step	   *s = add_step(b, phase, STEP_SQL, NULL, NoLock, statement_sql(b->plan, st, st->sql),
+								 st->undo ? statement_sql(b->plan, st, st->undo) : NULL);
+
+		s->relation = st->relation;
+		s->note = st->note;
+	}
+}
+
+/* Type of the state column: 2 bits a pair. */
+static const char *
+state_type(const Table *t)
+{
+	int			pairs = 0;
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (column_is_pair(c))
+			pairs++;
+	}
+	if (pairs > 31)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the migration replaces %d columns of table \"%s\"", pairs, t->name),
+				 errdetail("At most 31 columns of a table can change in one migration."),
+				 errhint("Split it into several migrations.")));
+	return pairs > 7 ? "bigint" : "smallint";
+}
+
+/* ADD COLUMNs and the storage options of the hidden columns. */
+static char *
+add_columns_sql(const Table *t)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "ALTER TABLE %s", sql_qualified(t->schema, t->name));
+	if (shape_has_pairs(t))
+		appendStringInfo(&buf, " ADD COLUMN " STATE_COLUMN " %s,", state_type(t));
+	foreach(lc, t->hidden)
+	{
+		Column	   *c = lfirst(lc);
+
+		appendStringInfo(&buf, " ADD COLUMN %s %s%s", c->hidden, type_sql(c->type, c->typmod), collate_sql(c->type, c->collation));
+		if (c->fast_default && c->added_sql)
+			appendStringInfo(&buf, " DEFAULT %s%s", c->added_sql, c->not_null ? " NOT NULL" : "");
+		appendStringInfoChar(&buf, ',');
+		appendStringInfoString(&buf, column_options_sql(t, c));
+	}
+	buf.data[--buf.len] = '\0';
+	return buf.data;
+}
+
+/* DROP COLUMNs that undo add_columns_sql(). */
+static char *
+drop_columns_sql(const Table *t)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "ALTER TABLE %s", sql_qualified(t->schema, t->name));
+	if (shape_has_pairs(t))
+		appendStringInfoString(&buf, " DROP COLUMN IF EXISTS " STATE_COLUMN ",");
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->second && !c->dropped)
+			appendStringInfo(&buf, " DROP COLUMN IF EXISTS %s,", c->hidden);
+	}
+	buf.data[--buf.len] = '\0';
+	return buf.data;
+}
+
+/* Arguments of the sync trigger (store/transform.h has the format). */
+static char *
+trigger_arguments(const MigPlan *plan, const Table *t, const char *which)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "'%s', '%s', %s", which, STATE_COLUMN, quote_literal_cstr(plan->settings));
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (!column_is_pair(c))
+			continue;
+		appendStringInfo(&buf, ", %s, %s, %s, %s",
+						 quote_literal_cstr(c->old_name ? c->old_name : ""),
+						 quote_literal_cstr(c->dropped ? "" : c->hidden),
+						 quote_literal_cstr(c->dropped ? "" : expr_text(c->value, t->physical)),
+						 quote_literal_cstr(c->back ? expr_text(c->back, t->physical) : ""));
+	}
+	return buf.data;
+}
+
+/*
+ * CREATE TRIGGER of one of the two sync triggers, always enabled: also for replication and the backfill. The superuser makes it, since nobody else may
+ * execute mig.sync().
+ */
+static void
+add_trigger(Builder *b, const Table *t, const char *trigger, const char *which)
+{
+	const char *table = sql_qualified(t->schema, t->name);
+
+	add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock,
+			 psprintf("CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION mig.sync(%s);\n"
+					  "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", trigger, table, trigger_arguments(b->plan, t, which), table, trigger),
+			 psprintf("DROP TRIGGER IF EXISTS %s ON %s", trigger, table))->superuser = true;
+}
+
+/* Does the table have BEFORE ROW triggers of its own? */
+static bool
+has_before_row_triggers(const Table *t)
+{
+	return sql_textp("SELECT 1 FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal AND tgtype & 3 = 3 AND tgtype & 20 <> 0",
+					 P_oid(t->relid)) != NULL;
+}
+
+/* What the user should know of a table's changes. */
+static char *
+table_notes(const Table *t)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->note)
+			appendStringInfo(&buf, "%s%s", buf.len ? "; " : "", c->note);
+		if (!c->dropped && c->second && c->fill && expr_is_volatile(c->value))
+			appendStringInfo(&buf, "%sup of column %s is volatile: its values cannot be verified", buf.len ? "; " : "", c->name);
+	}
+	if (sql_textp("SELECT 1 FROM pg_index WHERE indrelid = $1 AND indisprimary", P_oid(t->relid)) == NULL)
+		appendStringInfo(&buf, "%stable %s has no primary key: reports name rows by ctid", buf.len ? "; " : "", t->name);
+	if (t->natts > MaxHeapAttributeNumber - 200)
+		appendStringInfo(&buf, "%stable %s has used %d of %d attribute numbers", buf.len ? "; " : "", t->name, t->natts, MaxHeapAttributeNumber);
+	return buf.len ? buf.data : NULL;
+}
+
+/* Hidden columns and triggers of one table. */
+static void
+expand_table(Builder *b, const Table *t)
+{
+	bool		hidden = false;
+	Step	   *s;
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		hidden = hidden || (c->second && !c->dropped);
+	}
+	if (hidden || shape_has_pairs(t))
+	{
+		s = add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, add_columns_sql(t), drop_columns_sql(t));
+		s->note = table_notes(t);
+	}
+	if (shape_has_pairs(t))
+	{
+		if (has_before_row_triggers(t))
+			add_trigger(b, t, FIRST_TRIGGER, "first");
+		add_trigger(b, t, LAST_TRIGGER, "last");
+	}
+}
+
+/* The message of a version's views until it is ready. */
+static void
+closed_view(Builder *b, const Table *t)
+{
+	char	   *sql = view_closed_sql(b->plan->version_schema, t,
+									  psprintf("version \"%s\" is not ready", b->plan->version_schema),
+									  psprintf("Until then use schema \"%s\"; CALL mig_wait('%s') waits for it.", b->plan->schema, b->plan->name));
+
+	add_step(b, STEP_EXPAND, STEP_SQL, t, AccessShareLock, sql,
+			 psprintf("DROP VIEW IF EXISTS %s", sql_qualified(b->plan->version_schema, t->new_name)))->keep = true;
+}
+
+/* Drops what a rolled-back run of the same name has left: closed views. */
+static char *
+drop_former_sql(const char *schema)
+{
+	SqlRows    *rows = sql_queryp("SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'v'",
+								  P_text(schema));
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (uint64 r = 0; r < rows->n; r++)
+		appendStringInfo(&buf, "DROP VIEW %s;\n", sql_qualified(schema, rows->v[r][0]));
+	if (OidIsValid(get_namespace_oid(schema, true)))
+		appendStringInfo(&buf, "DROP SCHEMA %s;\n", quote_identifier(schema));
+	return buf.data;
+}
+
+/* The expand transaction: views of other tables first, the migrating tables' locks last. */
+static void
+plan_expand(Builder *b)
+{
+	MigPlan	   *p = b->plan;
+	ListCell   *lc;
+
+	b->group++;
+	add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock,
+			 psprintf("%s%s", drop_former_sql(p->version_schema),
+					  schema_sql(p->version_schema, p->schema, psprintf("version %s of schema %s", p->name, p->schema))),
+			 psprintf("DROP SCHEMA IF EXISTS %s", quote_identifier(p->version_schema)))->keep = true;
+	add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock, psprintf("CREATE SCHEMA %s", quote_identifier(p->inner_schema)),
+			 psprintf("DROP SCHEMA IF EXISTS %s", quote_identifier(p->inner_schema)));
+	if (p->baseline && !OidIsValid(get_namespace_oid(p->baseline, true)))
+	{
+		add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock,
+				 schema_sql(p->baseline, p->schema, psprintf("schema %s as it was before migration %s", p->schema, p->name)),
+				 psprintf("DROP SCHEMA IF EXISTS %s", quote_identifier(p->baseline)));
+		plain_views(b, p->baseline, true);
+	}
+	plan_statements(b, STEP_EXPAND, p->early);
+	foreach(lc, p->parked)
+	{
+		Oid			relid = get_relname_relid(lfirst(lc), get_namespace_oid(p->inner_schema, false));
+
+		if (OidIsValid(relid))	/* else it was renamed once more, or dropped */
+			add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock, view_plain_sql(p->version_schema, relid),
+					 psprintf("DROP VIEW IF EXISTS %s", sql_qualified(p->version_schema, lfirst(lc))));
+	}
+	plain_views(b, p->version_schema, false);
+	foreach(lc, p->tables)
+		if (!((Table *) lfirst(lc))->dropped)
+			closed_view(b, lfirst(lc));
+	foreach(lc, p->tables)
+		if (!((Table *) lfirst(lc))->dropped)
+			expand_table(b, lfirst(lc));
+}
+
+/* ---- backfill, validate, ready ---- */
+
+/* Has the table a pair that existing rows need a value for? */
+static bool
+needs_fill(const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->second && !c->dropped && c->fill)
+			return true;
+	}
+	return false;
+}
+
+/* Names of the hidden columns, for ANALYZE. */
+static char *
+hidden_names(const Table *t)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->second && !c->dropped)
+			appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", c->hidden);
+	}
+	return buf.data;
+}
+
+/* Indexes and foreign keys of the replaced columns. */
+static void
+plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
+{
+	const char *table = sql_qualified(t->schema, t->name);
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		IndexCopy  *copy = lfirst(lc);
+		Step	   *s = add_single(b, STEP_FILL, STEP_CONCURRENTLY, t, ShareUpdateExclusiveLock, copy->create_sql, NULL);
+
+		if (copy->unique)
+			s->note = psprintf("becomes index \"%s\"; being unique, it holds both versions once it is built", copy->name);
+		else
+			s->note = psprintf("becomes index \"%s\"", copy->name);
+		if (copy->constraint_sql == NULL)
+			continue;
+		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, copy->constraint_sql, NULL);
+		s->note = "deferrable again, as the original is; while the index is being built it is not";
+	}
+	foreach(lc, foreign_keys)
+	{
+		ForeignKeyCopy *copy = lfirst(lc);
+		Step	   *s = add_single(b, STEP_FILL, STEP_SQL, t, ShareRowExclusiveLock,
+								   psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", table, copy->hidden, copy->definition),
+								   psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", table, copy->hidden));
+
+		s->note = psprintf("becomes foreign key \"%s\"; also locks %s", copy->name, copy->referenced);
+		if (copy->valid)
+			add_single(b, STEP_FILL, STEP_SQL, t, ShareUpdateExclusiveLock,
+					   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", table, copy->hidden), NULL);
+	}
+}
+
+/* Fill a table's pairs, and build what hangs on its new columns. */
+static void
+plan_fill(Builder *b, const Table *t, List *indexes, List *foreign_keys)
+{
+	char	   *table = sql_qualified(t->schema, t->name);
+
+	if (needs_fill(t))
+	{
+		Step	   *s = add_single(b, STEP_FILL, STEP_BACKFILL, t, RowExclusiveLock,
+								   psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE " STATE_COLUMN " IS NULL", table), NULL);
+
+		s->note = "by block ranges in lanes, a few pages a transaction; rows locked by others are visited again; the sync trigger fills the row";
+		add_single(b, STEP_FILL, STEP_SQL, t, ShareUpdateExclusiveLock, psprintf("ANALYZE %s (%s)", table, hidden_names(t)), NULL);
+	}
+	plan_copies(b, t, indexes, foreign_keys);
+}
+
+/* Check that both versions of a table's pairs agree. */
+static void
+plan_check(Builder *b, const Table *t, StepPhase phase)
+{
+	Step	   *s;
+
+	if (!shape_has_pairs(t))
+		return;
+	s = add_single(b, phase, STEP_VALIDATE, t, AccessShareLock,
+				   psprintf("SELECT * FROM ONLY %s", sql_qualified(t->schema, t->name)), NULL);
+	s->note = phase == STEP_CHECK ? "compares both versions of every row, one snapshot per block range; the version opens when none differs"
+		: "the last check: the old columns go only when none differs";
+}
+
+/* Does a table's new version need the two levels? */
+static bool
+needs_inner(const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->rules)
+		if (!((Rule *) lfirst(lc))->filled)
+			return true;
+	return shape_has_pairs(t);
+}
+
+/* The transaction that opens the version's views. */
+static void
+plan_open(Builder *b)
+{
+	MigPlan	   *p = b->plan;
+	ListCell   *lc;
+
+	b->group++;
+	foreach(lc, p->tables)
+	{
+		Table	   *t = lfirst(lc);
+		char	   *close;
+
+		if (t->dropped)
+			continue;
+		/* replaced, not dropped: a view of the user's may stand on it */
+		close = view_closed_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
+								psprintf("Use schema \"%s\".", p->schema));
+		if (needs_inner(t))
+			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock,
+					 psprintf("%s%s", view_inner_sql(p->inner_schema, t), view_open_sql(p->version_schema, p->inner_schema, t)),
+					 psprintf("%sDROP VIEW IF EXISTS %s", close, sql_qualified(p->inner_schema, t->new_name)));
+		else
+			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock, view_direct_sql(p->version_schema, t, true), close);
+	}
+}
+
+/* ---- the whole ---- */
+
+/* A rule in the user's words. */
+static char *
+rule_text(const Table *t, const Rule *r)
+{
+	if (r->filled)
+		return psprintf("every row of %s has its new values", t->new_name);
+	if (r->column)
+		return psprintf("column %s of %s is NOT NULL", r->column->name, t->new_name);
+	return psprintf("CHECK constraint %s of %s holds", r->name, t->new_name);
+}
+
+/* The tables that go, in one statement: they may refer to one another. */
+static void
+drop_tables(Builder *b)
+{
+	StringInfoData names;
+	Step	   *s = NULL;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, b->plan->tables)
+	{
+		Table	   *t = lfirst(lc);
+		const char *table = sql_qualified(t->schema, t->name);
+
+		if (!t->dropped)
+			continue;
+		s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE", table), NULL);
+		appendStringInfo(&names, "%s%s", names.len ? ", " : "", table);
+	}
+	if (s)
+		add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock, psprintf("DROP TABLE %s", names.data), NULL);
+}
+
+/* Statements at the end may have made or changed tables. */
+static void
+plain_views_again(Builder *b)
+{
+	add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock,
+			 psprintf("SELECT mig.make_views(%s, %s, ARRAY[]::pg_catalog.text[])", quote_literal_cstr(b->plan->schema), quote_literal_cstr(b->plan->version_schema)), NULL);
+}
+
+/* The fence and the swap. */
+static void
+plan_contract(Builder *b, List *indexes, List *foreign_keys)
+{
+	MigPlan	   *p = b->plan;
+	bool		fenced = false;
+	ListCell   *lc;
+	ListCell   *rc;
+	int			i = 0;
+
+	b->group++;
+	foreach(lc, p->tables)
+	{
+		Table	   *t = lfirst(lc);
+		const char *table = sql_qualified(t->schema, t->name);
+
+		foreach(rc, t->rules)
+		{
+			Rule	   *r = lfirst(rc);
+			Step	   *s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, fence_sql(t, r),
+									 psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", table, r->hidden));
+
+			s->note = psprintf("fence: from here on it holds the writes of both versions (%s); no row is read", rule_text(t, r));
+			fenced = true;
+		}
+	}
+	foreach(lc, fenced ? p->tables : NIL)
+	{
+		Table	   *t = lfirst(lc);
+
+		foreach(rc, t->rules)
+		{
+			Rule	   *r = lfirst(rc);
+
+			if (r->valid)
+				add_single(b, STEP_CONTRACT, STEP_SQL, t, ShareUpdateExclusiveLock,
+						   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), r->hidden), NULL)->note = rule_text(t, r);
+		}
+	}
+	foreach(lc, p->tables)
+		plan_check(b, lfirst(lc), STEP_CONTRACT);
+	b->group++;
+	foreach(lc, close_old_versions(p))
+		add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock, lfirst(lc), NULL);
+	foreach(lc, p->tables)
+	{
+		Table	   *t = lfirst(lc);
+
+		if (!t->dropped)
+			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
+					 swap_sql(p, t, needs_inner(t), list_nth(indexes, i), list_nth(foreign_keys, i)), NULL);
+		i++;
+	}
+	drop_tables(b);
+	foreach(lc, p->parked)
+		if (OidIsValid(get_relname_relid(lfirst(lc), get_namespace_oid(p->inner_schema, false))))
+			add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock,
+					 psprintf("ALTER TABLE %s SET SCHEMA %s", sql_qualified(p->inner_schema, lfirst(lc)), quote_identifier(p->schema)), NULL);
+	plan_statements(b, STEP_CONTRACT, p->late);
+	if (p->late)
+		plain_views_again(b);
+	add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock, psprintf("DROP SCHEMA %s", quote_identifier(p->inner_schema)), NULL);
+}
+
+/* Derive all steps from the finished shapes. */
+void
+plan_steps(MigPlan *p)
+{
+	Builder		b = {p, 0};
+	List	   *indexes = NIL;
+	List	   *foreign_keys = NIL;
+	ListCell   *lc;
+	int			i = 0;
+
+	foreach(lc, p->tables)
+	{
+		Table	   *t = lfirst(lc);
+
+		if (t->dropped)
+			check_dropped(t, p->tables);
+		else
+			check_dependents(t);
+		indexes = lappend(indexes, index_copies(t));
+		foreign_keys = lappend(foreign_keys, foreign_key_copies(t, list_length(t->rules) + 1));
+	}
+	plan_expand(&b);
+	foreach(lc, p->tables)
+	{
+		if (!((Table *) lfirst(lc))->dropped)
+			plan_fill(&b, lfirst(lc), list_nth(indexes, i), list_nth(foreign_keys, i));
+		i++;
+	}
+	foreach(lc, p->tables)
+		plan_check(&b, lfirst(lc), STEP_CHECK);
+	plan_open(&b);
+	plan_contract(&b, indexes, foreign_keys);
+}
+

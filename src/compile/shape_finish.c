@@ -1,0 +1,271 @@
+/*
+ * shape_finish.c
+ *		What follows from a shape once all operations are applied: hidden columns, the composed `down`, the rules.
+ *
+ * Owns no state. Backwards, from the last operation to the first, each old column gets its value over the new shape, as operations.c gives the new
+ * ones theirs over the old.
+ */
+#include "base/compat.h"
+
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "base/sql.h"
+#include "compile/shape.h"
+#include "store/transform.h"
+
+/* Name the hidden physical columns of one kind and give them the numbers they will have. */
+static void
+name_hidden(Table *t, bool aligned)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+		int16		len;
+		bool		byval;
+		char		align;
+
+		if (!c->second || c->dropped)
+			continue;
+		get_typlenbyvalalign(c->type, &len, &byval, &align);
+		if ((len > 0 && align == TYPALIGN_DOUBLE) != aligned)
+			continue;
+		t->hidden = lappend(t->hidden, c);
+		c->hidden = psprintf("_mig_c%d", list_length(t->hidden));
+		c->hidden_att = t->natts + (shape_has_pairs(t) ? 1 : 0) + list_length(t->hidden);
+		if (c->hidden_att > MaxHeapAttributeNumber - 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_TOO_MANY_COLUMNS),
+					 errmsg("table \"%s\" has no attribute numbers left for this migration", t->name),
+					 errdetail("A table has %d in its life, dropped columns included; this one has used %d.",
+							   MaxHeapAttributeNumber, t->natts)));
+	}
+}
+
+/*
+ * Name all hidden columns. The state column comes first and 8-byte columns next, so that their alignment hides it; the table's own names
+ * are extended by the hidden ones in the order in which they are added.
+ */
+static void
+name_hidden_columns(Table *t)
+{
+	ListCell   *lc;
+
+	name_hidden(t, true);
+	name_hidden(t, false);
+	if (shape_has_pairs(t))
+		t->physical = lappend(t->physical, STATE_COLUMN);
+	foreach(lc, t->hidden)
+		t->physical = lappend(t->physical, ((Column *) lfirst(lc))->hidden);
+}
+
+/* Where the backward pass stands: each column's value over the new shape. */
+static List *
+backward_bindings(List *after)
+{
+	List	   *bindings = NIL;
+	ListCell   *lc;
+
+	foreach(lc, after)
+	{
+		SnapshotColumn *s = lfirst(lc);
+		Binding    *b;
+
+		if (s->column->lost == NULL)
+			continue;			/* dropped by a later operation, and nobody said what it was */
+		b = palloc(sizeof(Binding));
+		b->name = s->name;
+		b->value = s->column->lost;
+		bindings = lappend(bindings, b);
+	}
+	return bindings;
+}
+
+/* Go back over one operation: what its column was before it, over the new shape. */
+static void
+undo_edit(const Table *t, const Edit *e)
+{
+	Column	   *c = e->column;
+	ExprTarget	target = {e->before_type, e->before_typmod, e->before_collation, c->old_name ? c->old_name : c->name, false};
+
+	if (e->op->kind == OP_ADD_COLUMN)
+		c->lost = NULL;
+	else if (e->op->down)
+		c->lost = expr_analyze(e->op->down, backward_bindings(e->after), t->name, t->new_name, &target);
+	else if (c->lost != NULL)
+	{
+		Node	   *cast;
+
+		target.explicit_cast = true;
+		cast = expr_coerce(c->lost, &target);
+		if (cast == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("the new value of column \"%s\" cannot be cast back to type %s", c->name, format_type_be(e->before_type)),
+					 errdetail("Clients of the old version need a value for what the new version writes."),
+					 errhint("Give an expression in options: {\"down\": {\"%s.%s\": \"…\"}}.", t->name, c->name)));
+		if (e->op->kind == OP_ALTER_TYPE)
+			c->note = psprintf("no down given: %s is cast back to %s, which may lose what that type cannot hold",
+							   c->name, format_type_be(e->before_type));
+		c->lost = cast;
+	}
+}
+
+/* Compose `down`: from the new shape back to the old one. */
+static void
+backward_pass(Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->dropped)
+			c->lost = NULL;
+		else if (c->generated)
+			c->lost = c->value;
+		else
+			c->lost = (Node *) makeVar(1, c->second ? c->hidden_att : c->att, c->type, c->typmod, c->collation, 0);
+	}
+	for (int i = list_length(t->edits) - 1; i >= 0; i--)
+		undo_edit(t, list_nth(t->edits, i));
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att != 0 && (c->dropped || c->second))
+			c->back = c->lost;
+	}
+}
+
+/* A CHECK of the old shape that reads changed columns lives on as a rule of the new one. */
+static void
+carry_checks(Table *t)
+{
+	Bitmapset  *changed = shape_changed_atts(t);
+	Bitmapset  *gone = shape_dropped_atts(t);
+	List	   *snapshot = NIL;
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+		SnapshotColumn *s;
+
+		if (c->att == 0 || c->dropped)
+			continue;
+		s = palloc0(sizeof(SnapshotColumn));
+		s->name = c->old_name;
+		s->column = c;
+		snapshot = lappend(snapshot, s);
+	}
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+		Rule	   *r;
+
+		if (k->type != 'c' || k->dropped || !bms_overlap(k->columns, changed) || bms_overlap(k->columns, gone))
+			continue;
+		r = palloc0(sizeof(Rule));
+		r->name = k->new_name ? k->new_name : k->name;
+		r->raw = raw_expr_printed(k->check, psprintf("constraint \"%s\"", k->name));
+		r->shape = snapshot;
+		r->no_inherit = k->no_inherit;
+		r->valid = k->validated;
+		r->comment = k->comment;
+		t->rules = lappend(t->rules, r);
+	}
+}
+
+/* NOT NULLs the new version has beyond what the physical columns have. */
+static void
+not_null_rules(Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+		Rule	   *r;
+
+		if (c->dropped || !c->not_null || (c->att != 0 && !c->second && c->old_not_null))
+			continue;
+		/* a constant default fills an added column when it is made, so it can be NOT NULL at once */
+		if (c->att == 0 && c->fast_default)
+			continue;
+		r = palloc0(sizeof(Rule));
+		r->column = c;
+		r->valid = true;
+		t->rules = lcons(r, t->rules);
+	}
+}
+
+/*
+ * Before the old columns go, every row must have its new values: a write of the old version whose `up` fails does not fail itself, and may come at
+ * any time. This rule is fenced and validated like the others, and goes with the state column.
+ */
+static void
+filled_rule(Table *t)
+{
+	StringInfoData sql;
+	int			pair = 0;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (!column_is_pair(c))
+			continue;
+		if (!c->dropped)
+			appendStringInfo(&sql, "%s(COALESCE(" STATE_COLUMN ", 0)::bigint & " INT64_FORMAT ") <> 0", sql.len ? " AND " : "",
+							 INT64CONST(3) << (2 * pair));
+		pair++;
+	}
+	if (sql.len)
+	{
+		Rule	   *r = palloc0(sizeof(Rule));
+
+		r->filled = true;
+		r->valid = true;
+		r->sql = sql.data;
+		t->rules = lcons(r, t->rules);
+	}
+}
+
+/* Make the SQL of the rules over physical columns. */
+static void
+finish_rules(Table *t)
+{
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, t->rules)
+	{
+		Rule	   *r = lfirst(lc);
+
+		r->hidden = psprintf("_mig_k%d", ++n);
+		if (r->filled)
+			continue;
+		if (r->column)
+			r->sql = psprintf("%s IS NOT NULL", quote_identifier(r->column->second ? r->column->hidden : r->column->old_name));
+		else
+			r->sql = expr_text(expr_analyze_check(r->raw, shape_final_bindings(t, r->shape), t->name, t->new_name), t->physical);
+	}
+}
+
+void
+shape_finish(Table *t)
+{
+	name_hidden_columns(t);
+	backward_pass(t);
+	carry_checks(t);
+	not_null_rules(t);
+	filled_rule(t);
+	finish_rules(t);
+}
