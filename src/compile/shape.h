@@ -85,6 +85,7 @@ typedef struct Rule
 	bool		valid;			/* validate it (an existing NOT VALID one stays so) */
 	char	   *comment;
 	char	   *sql;			/* over physical columns, as of the plan */
+	char	   *now_sql;		/* the same over what rows have now; NULL if it must not be asked, being volatile */
 } Rule;
 
 /* A present constraint */
