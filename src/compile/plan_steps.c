@@ -257,6 +257,8 @@ expand_table(Builder *b, const Table *t)
 			add_trigger(b, t, FIRST_TRIGGER, "first");
 		add_trigger(b, t, LAST_TRIGGER, "last");
 	}
+	if (identity_sql(t))
+		add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, identity_sql(t), identity_undo(t));
 }
 
 /* The message of a version's views until it is ready. */
@@ -362,7 +364,7 @@ hidden_names(const Table *t)
 	return buf.data;
 }
 
-/* Indexes and foreign keys of the replaced columns. */
+/* Indexes, and foreign keys of the replaced columns. */
 static void
 plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 {
@@ -371,17 +373,17 @@ plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 
 	foreach(lc, indexes)
 	{
-		IndexCopy  *copy = lfirst(lc);
-		Step	   *s = add_single(b, STEP_FILL, STEP_CONCURRENTLY, t, ShareUpdateExclusiveLock, copy->create_sql, NULL);
+		IndexBuild *build = lfirst(lc);
+		Step	   *s;
 
-		if (copy->unique)
-			s->note = psprintf("becomes index \"%s\"; being unique, it holds both versions once it is built", copy->name);
-		else
-			s->note = psprintf("becomes index \"%s\"", copy->name);
-		if (copy->constraint_sql == NULL)
+		if (build->create_sql == NULL)
 			continue;
-		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, copy->constraint_sql, NULL);
-		s->note = "deferrable again, as the original is; while the index is being built it is not";
+		s = add_single(b, STEP_FILL, STEP_CONCURRENTLY, t, ShareUpdateExclusiveLock, build->create_sql, build->undo);
+		s->note = build->note;
+		if (build->constraint_sql == NULL)
+			continue;
+		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, build->constraint_sql, build->constraint_undo);
+		s->note = "deferrable from here on; while the index is being built it is not";
 	}
 	foreach(lc, foreign_keys)
 	{
@@ -607,7 +609,7 @@ plan_steps(MigPlan *p)
 			check_dropped(t, p->tables);
 		else
 			check_dependents(t);
-		indexes = lappend(indexes, index_copies(t));
+		indexes = lappend(indexes, t->dropped ? NIL : list_concat(index_copies(t), new_index_builds(t)));
 		foreign_keys = lappend(foreign_keys, foreign_key_copies(t, list_length(t->rules) + 1));
 	}
 	plan_expand(&b);

@@ -229,6 +229,34 @@ load_constraints(Table *t)
 	}
 }
 
+/* The indexes of the table; its constraints are loaded. */
+static void
+load_indexes(Table *t)
+{
+	SqlRows    *rows = sql_queryp("SELECT c.oid, c.relname, ARRAY (SELECT unnest(i.indkey::int2[]) UNION SELECT d.refobjsubid::int2 FROM pg_depend d"
+								  "  WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass"
+								  "  AND d.refobjid = i.indrelid AND d.refobjsubid > 0)"
+								  " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1 AND i.indislive ORDER BY c.relname", P_oid(t->relid));
+
+	for (uint64 i = 0; i < rows->n; i++)
+	{
+		OldIndex   *x = palloc0(sizeof(OldIndex));
+		ListCell   *lc;
+
+		x->oid = (Oid) strtoul(rows->v[i][0], NULL, 10);
+		x->name = rows->v[i][1];
+		x->columns = parse_atts(rows->v[i][2]);
+		foreach(lc, t->constraints)
+		{
+			Constr	   *k = lfirst(lc);
+
+			if (k->index == x->oid && k->type != 'f')
+				x->constraint = k;
+		}
+		t->indexes = lappend(t->indexes, x);
+	}
+}
+
 /* Raise unless the current user owns the table: before its lock is asked for, and again under it. */
 static void
 check_owner(Oid relid)
@@ -266,6 +294,7 @@ shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 	load_columns(t);
 	resolve_generated(t);
 	load_constraints(t);
+	load_indexes(t);
 	t->comment = sql_textp("SELECT obj_description($1, 'pg_class')", P_oid(relid));
 	AtEOXact_GUC(false, level);
 	return t;
@@ -306,6 +335,56 @@ shape_constraint(const Table *t, const char *name)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("constraint \"%s\" of relation \"%s\" does not exist", name, t->new_name)));
 	return NULL;				/* keep compiler quiet */
+}
+
+const char *
+index_final_name(const OldIndex *x)
+{
+	if (x->constraint)
+		return x->constraint->new_name ? x->constraint->new_name : x->constraint->name;
+	return x->new_name ? x->new_name : x->name;
+}
+
+/* Does a new key stand on a present index? */
+static bool
+is_promoted(const Table *t, const OldIndex *x)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->new_indexes)
+		if (((NewIndex *) lfirst(lc))->present == x)
+			return true;
+	return false;
+}
+
+OldIndex *
+shape_index(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->indexes)
+	{
+		OldIndex   *x = lfirst(lc);
+
+		if (!x->dropped && !is_promoted(t, x) && strcmp(index_final_name(x), name) == 0)
+			return x;
+	}
+	return NULL;
+}
+
+NewIndex *
+shape_new_index(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->new_indexes)
+	{
+		NewIndex   *n = lfirst(lc);
+
+		if (strcmp(n->name, name) == 0)
+			return n;
+	}
+	return NULL;
 }
 
 List *

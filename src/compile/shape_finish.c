@@ -12,7 +12,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/sql.h"
-#include "compile/shape.h"
+#include "compile/index.h"
 #include "store/transform.h"
 
 /* Name the hidden physical columns of one kind and give them the numbers they will have. */
@@ -298,4 +298,5 @@ shape_finish(Table *t)
 	not_null_rules(t);
 	filled_rule(t);
 	finish_rules(t);
+	new_indexes_finish(t);
 }
