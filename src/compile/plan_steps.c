@@ -457,6 +457,31 @@ needs_inner(const Table *t)
 	return shape_has_pairs(t);
 }
 
+/* A rule in the user's words. */
+static char *
+rule_text(const Table *t, const Rule *r)
+{
+	if (r->filled)
+		return psprintf("every row of %s has its new values", t->new_name);
+	if (r->column)
+		return psprintf("column %s of %s is NOT NULL", r->column->name, t->new_name);
+	return psprintf("CHECK constraint %s of %s holds", r->name, t->new_name);
+}
+
+/* Which rules a version's writes are held to from when it opens, and when the others'. */
+static char *
+rules_note(const Table *t)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, t->rules)
+		if (!((Rule *) lfirst(lc))->filled)
+			appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", rule_text(t, lfirst(lc)));
+	return buf.len ? psprintf("from here on writes of the new version are held to: %s; those of the old version from the fence on", buf.data) : NULL;
+}
+
 /* The transaction that opens the version's views. */
 static void
 plan_open(Builder *b)
@@ -478,24 +503,13 @@ plan_open(Builder *b)
 		if (needs_inner(t))
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock,
 					 psprintf("%s%s", view_inner_sql(p->inner_schema, t), view_open_sql(p->version_schema, p->inner_schema, t)),
-					 psprintf("%sDROP VIEW IF EXISTS %s", close, sql_qualified(p->inner_schema, t->new_name)));
+					 psprintf("%sDROP VIEW IF EXISTS %s", close, sql_qualified(p->inner_schema, t->new_name)))->note = rules_note(t);
 		else
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock, view_direct_sql(p->version_schema, t, true), close);
 	}
 }
 
 /* ---- the whole ---- */
-
-/* A rule in the user's words. */
-static char *
-rule_text(const Table *t, const Rule *r)
-{
-	if (r->filled)
-		return psprintf("every row of %s has its new values", t->new_name);
-	if (r->column)
-		return psprintf("column %s of %s is NOT NULL", r->column->name, t->new_name);
-	return psprintf("CHECK constraint %s of %s holds", r->name, t->new_name);
-}
 
 /* The tables that go, in one statement: they may refer to one another. */
 static void
