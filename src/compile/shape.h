@@ -22,9 +22,9 @@ typedef struct Column
 	Oid			old_collation;
 	bool		old_not_null;
 	char	   *old_default;	/* SQL, NULL if none */
-	char		identity;		/* pg_attribute.attidentity */
+	char		identity;		/* pg_attribute.attidentity; also of an added column */
 	char		generated;
-	char	   *serial;			/* qualified name of the sequence it owns, NULL if none */
+	List	   *sequences;		/* char *: qualified names of the sequences it owns: a serial's, an identity's; also of an added column */
 
 	/* as the new version sees it */
 	char	   *name;
