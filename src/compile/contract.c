@@ -100,8 +100,6 @@ drop_old(StringInfo buf, const Table *t)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->att != 0 && c->second && !c->dropped && c->serial)
-			appendStringInfo(buf, "ALTER SEQUENCE %s OWNED BY %s.%s;\n", c->serial, table, quote_identifier(c->hidden));
 		if (c->att != 0 && (c->second || c->dropped))
 			appendStringInfo(&drops, ", DROP COLUMN %s", quote_identifier(c->old_name));
 	}
@@ -185,7 +183,9 @@ finish_columns(StringInfo buf, const Table *t)
 			appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL;\n", table, name);
 		if (!column_brings_default(c) && (c->default_changed || c->second))
 		{
-			if (c->default_sql)
+			if (c->identity)
+				;				/* its sequence is */
+			else if (c->default_sql)
 				appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s;\n", table, name, c->default_sql);
 			else if (!c->second || c->fast_default)
 				appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT;\n", table, name);

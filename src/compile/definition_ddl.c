@@ -105,7 +105,6 @@ static const Refusal refused_commands[] = {
 
 /* Constraints of an added column */
 static const Refusal refused_column_constraints[] = {
-	{CONSTR_IDENTITY, "GENERATED AS IDENTITY on an added column", "Create a sequence first and use DEFAULT nextval('...')."},
 	{CONSTR_GENERATED, "GENERATED ALWAYS AS ... STORED on an added column", "It rewrites the table: add a plain column and give its expression as the option \"up\"."},
 	{CONSTR_PRIMARY, "PRIMARY KEY on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX."},
 	{CONSTR_UNIQUE, "UNIQUE on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD UNIQUE USING INDEX."},
@@ -346,6 +345,12 @@ read_column_constraint(const Reader *reader, Operation *op, const Constraint *co
 				conflict(reader, constraint, "several default values");
 			op->expr = expression(reader, constraint->raw_expr, "DEFAULT");
 			break;
+		case CONSTR_IDENTITY:
+			if (op->identity)
+				conflict(reader, constraint, "multiple identity specifications");
+			op->identity = constraint->generated_when;
+			op->sequence = constraint->options;
+			break;
 		case CONSTR_CHECK:
 			break;
 		default:
@@ -368,6 +373,8 @@ read_add_column(const Reader *reader, const AlterTableCmd *command)
 	op->if_exists = command->missing_ok;
 	foreach(lc, def->constraints)
 		read_column_constraint(reader, op, lfirst_node(Constraint, lc), &nullable);
+	if (op->identity && nullable)
+		conflict(reader, linitial_node(Constraint, def->constraints), "conflicting NULL and GENERATED AS IDENTITY");
 	foreach(lc, def->constraints)
 	{
 		Constraint *constraint = lfirst_node(Constraint, lc);

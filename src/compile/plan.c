@@ -24,6 +24,7 @@
 #include "base/settings.h"
 #include "base/sql.h"
 #include "compile/plan_steps.h"
+#include "compile/sequence.h"
 #include "store/options.h"
 #include "store/transform.h"
 
@@ -397,6 +398,23 @@ plain_index_operation(MigPlan *p, const Operation *op, char *table)
 	plain_statement(p, &bound);
 }
 
+/* ADD COLUMN of a serial or identity column: its sequence is made first. */
+static void
+add_sequence_column(MigPlan *p, const Operation *op)
+{
+	Table	   *t = plan_table(p, op, op->table);
+	Operation	create = *op;
+	Operation  *column;
+
+	if (op->if_exists && shape_column(t, op->column, true))
+		return;
+	create.table = NULL;
+	column = sequence_column(t, op, &create.sql, &create.undo);
+	plain_statement(p, &create);
+	((Statement *) llast(p->early))->relation = column->name;
+	shape_apply(t, column);
+}
+
 /* An operation on an index names no table: find it. */
 static void
 index_operation(MigPlan *p, const Operation *op)
@@ -461,6 +479,13 @@ apply_operation(MigPlan *p, const Operation *op)
 					 errmsg("a function cannot be replaced in a migration yet"),
 					 source_position(op->source, op->location)));
 			break;
+		case OP_ADD_COLUMN:
+			if (brings_sequence(op))
+			{
+				add_sequence_column(p, op);
+				break;
+			}
+			/* FALLTHROUGH */
 		default:
 			shape_apply(plan_table(p, op, op->table), op);
 	}
@@ -518,9 +543,9 @@ needs_trial(const Definition *d)
 
 	foreach(lc, d->operations)
 	{
-		OperationKind kind = ((Operation *) lfirst(lc))->kind;
+		const Operation *op = lfirst(lc);
 
-		if (kind == OP_CREATE_TABLE || kind == OP_PLAIN || kind == OP_REPLACE_FUNCTION)
+		if (op->kind == OP_CREATE_TABLE || op->kind == OP_PLAIN || op->kind == OP_REPLACE_FUNCTION || brings_sequence(op))
 			return true;
 	}
 	return false;
@@ -538,7 +563,23 @@ compile_on_trial(MigPlan *p, const Definition *d)
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	level = NewGUCNestLevel();
-	compile(p, d);
+	PG_TRY();
+	{
+		compile(p, d);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();	/* who catches it ends only the subtransaction of his own */
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
 	AtEOXact_GUC(false, level);
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);

@@ -21,6 +21,7 @@
 #include "compile/contract.h"
 #include "compile/index.h"
 #include "compile/plan_steps.h"
+#include "compile/sequence.h"
 #include "compile/view.h"
 #include "store/transform.h"
 
@@ -233,6 +234,21 @@ table_notes(const Table *t)
 	return buf.len ? buf.data : NULL;
 }
 
+/* Sequences that added columns brought become their hidden columns' own. */
+static void
+own_sequences(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att == 0 && !c->dropped && c->sequences)
+			add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, sequence_owned_sql(t, c), NULL);
+	}
+}
+
 /* Hidden columns and triggers of one table. */
 static void
 expand_table(Builder *b, const Table *t)
@@ -252,6 +268,7 @@ expand_table(Builder *b, const Table *t)
 		s = add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, add_columns_sql(t), drop_columns_sql(t));
 		s->note = table_notes(t);
 	}
+	own_sequences(b, t);
 	if (shape_has_pairs(t))
 	{
 		if (has_before_row_triggers(t))
@@ -484,8 +501,8 @@ plan_open(Builder *b)
 		if (t->dropped)
 			continue;
 		/* replaced, not dropped: a view of the user's may stand on it */
-		close = view_closed_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
-								psprintf("Use schema \"%s\".", p->schema));
+		close = view_closed_again_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
+									  psprintf("Use schema \"%s\".", p->schema));
 		if (needs_inner(t))
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock,
 					 psprintf("%s%s", view_inner_sql(p->inner_schema, t), view_open_sql(p->version_schema, p->inner_schema, t)),
@@ -583,6 +600,36 @@ plain_views_again(Builder *b)
 			 psprintf("SELECT mig.make_views(%s, %s, ARRAY[]::pg_catalog.text[])", quote_literal_cstr(b->plan->schema), quote_literal_cstr(b->plan->version_schema)), NULL);
 }
 
+/* In the swap: sequences of columns with a hidden one follow to it, identities become identities again. */
+static void
+swap_sequences(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+	ListCell   *sc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (!c->second || c->dropped)
+			continue;
+		foreach(sc, c->att != 0 ? c->sequences : NIL)
+		{
+			char	   *sequence = lfirst(sc);
+			char	   *sql = sequence_alter_sql(t, c, sequence);
+			Step	   *s;
+
+			if (sql == NULL)
+				continue;
+			s = add_step(b, STEP_CONTRACT, STEP_SQL, NULL, ShareRowExclusiveLock, sql, NULL);
+			s->relation = sequence;
+			s->relid = (Oid) strtoul(sql_textp("SELECT $1::regclass::oid", P_text(sequence)), NULL, 10);
+		}
+		if (c->identity)
+			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, sequence_identity_sql(t, c), NULL)->superuser = true;
+	}
+}
+
 /* The fence and the swap. */
 static void
 plan_contract(Builder *b, List *indexes, List *foreign_keys)
@@ -634,8 +681,11 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 		Table	   *t = lfirst(lc);
 
 		if (!t->dropped)
+		{
+			swap_sequences(b, t);
 			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
 					 swap_sql(p, t, needs_inner(t), list_nth(indexes, i), list_nth(foreign_keys, i)), NULL)->note = dropped_note(t);
+		}
 		i++;
 	}
 	drop_tables(b);

@@ -126,10 +126,7 @@ static void
 load_columns(Table *t)
 {
 	SqlRows    *rows = sql_queryp("SELECT a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull, a.attisdropped,"
-								  " a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum),"
-								  " (SELECT s.refobjid FROM (SELECT dep.objid::regclass::text AS refobjid FROM pg_depend dep JOIN pg_class q ON q.oid = dep.objid"
-								  "  WHERE dep.classid = 'pg_class'::regclass AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = a.attrelid"
-								  "  AND dep.refobjsubid = a.attnum AND q.relkind = 'S' AND dep.deptype = 'a') s LIMIT 1)"
+								  " a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum)"
 								  " FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
 								  " WHERE a.attrelid = $1 AND a.attnum > 0 ORDER BY a.attnum", P_oid(t->relid));
 
@@ -153,10 +150,28 @@ load_columns(Table *t)
 		c->generated = v[8][0];
 		c->old_default = c->default_sql = v[9];
 		c->comment = v[10];
-		c->serial = v[11];
 		c->value = (Node *) makeVar(1, c->att, c->type, c->typmod, c->collation, 0);
 		t->columns = lappend(t->columns, c);
 	}
+}
+
+/* The sequences that the columns own. */
+static void
+load_sequences(Table *t)
+{
+	SqlRows    *rows = sql_queryp("SELECT d.refobjsubid, d.objid FROM pg_depend d JOIN pg_class q ON q.oid = d.objid WHERE d.classid = 'pg_class'::regclass"
+								  " AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND q.relkind = 'S' AND d.deptype IN ('a', 'i') ORDER BY d.objid",
+								  P_oid(t->relid));
+	ListCell   *lc;
+
+	for (uint64 i = 0; i < rows->n; i++)
+		foreach(lc, t->columns)
+		{
+			Column	   *c = lfirst(lc);
+
+			if (c->att == pg_strtoint16(rows->v[i][0]))
+				c->sequences = lappend(c->sequences, sql_relation_name((Oid) strtoul(rows->v[i][1], NULL, 10)));
+		}
 }
 
 /*
@@ -293,6 +308,7 @@ shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 	sql_portable_texts();
 	check_table(t, subscribers_ready);
 	load_columns(t);
+	load_sequences(t);
 	resolve_generated(t);
 	load_constraints(t);
 	load_indexes(t);

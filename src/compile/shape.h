@@ -22,9 +22,9 @@ typedef struct Column
 	Oid			old_collation;
 	bool		old_not_null;
 	char	   *old_default;	/* SQL, NULL if none */
-	char		identity;		/* pg_attribute.attidentity */
+	char		identity;		/* pg_attribute.attidentity; also of an added column */
 	char		generated;
-	char	   *serial;			/* qualified name of the sequence it owns, NULL if none */
+	List	   *sequences;		/* char *: qualified names of the sequences it owns: a serial's, an identity's; also of an added column */
 
 	/* as the new version sees it */
 	char	   *name;
@@ -85,6 +85,7 @@ typedef struct Rule
 	bool		valid;			/* validate it (an existing NOT VALID one stays so) */
 	char	   *comment;
 	char	   *sql;			/* over physical columns, as of the plan */
+	char	   *now_sql;		/* the same over what rows have now; NULL if it must not be asked, being volatile */
 } Rule;
 
 /* A present constraint */
