@@ -6,6 +6,7 @@
  */
 #include "base/compat.h"
 
+#include "catalog/pg_constraint.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -82,7 +83,7 @@ drop_old(StringInfo buf, const Table *t)
 	{
 		Constr	   *k = lfirst(lc);
 
-		if (k->dropped)
+		if (k->dropped && k->type != CONSTRAINT_FOREIGN)	/* those went first */
 			appendStringInfo(buf, "ALTER TABLE %s DROP CONSTRAINT %s;\n", table, quote_identifier(k->name));
 	}
 	foreach(lc, t->indexes)

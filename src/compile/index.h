@@ -43,7 +43,10 @@ extern List *foreign_key_copies(const Table *table, int first_number);	/* Foreig
 /* Raise 0A000, naming them, when objects depend on changed or dropped columns that cannot follow. */
 extern void check_dependents(const Table *table);
 
-/* The same for a table that is dropped; those that are dropped with it do not matter. */
+/* Raise 2BP01 when a foreign key needs a key that is dropped, unless it is dropped as well. */
+extern void check_referenced(const Table *table, List *tables);
+
+/* As check_dependents(), for a table that is dropped; those that are dropped with it do not matter. */
 extern void check_dropped(const Table *table, List *tables);
 
 #endif

@@ -30,6 +30,7 @@ typedef struct Writer
 	const Table *t;
 	const NewIndex *n;
 	List	   *bindings;
+	List	   *names;			/* as t->physical, but the names of the new version */
 	Oid			am;
 	const IndexAmRoutine *routine;
 } Writer;
@@ -77,7 +78,7 @@ static Node *
 analyze_part(const Writer *w, Node *raw, bool predicate)
 {
 	const Operation *op = w->n->op;
-	RawExpr		expr = {raw, op->source, op->path, false};
+	RawExpr		expr = {raw, op->source, NULL, false};
 	Node	   *node = expr_analyze_index(&expr, w->bindings, w->t->name, w->t->new_name, predicate);
 
 	if (contain_mutable_functions((Node *) expression_planner((Expr *) copyObject(node))))
@@ -103,11 +104,16 @@ column_of(const Writer *w, const char *name)
 
 /* " COLLATE x", as written but qualified. */
 static void
-collation_sql(StringInfo buf, List *name)
+collation_sql(StringInfo buf, const Writer *w, List *name, Oid type)
 {
 	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(get_collation_oid(name, false)));
 	Form_pg_collation form = (Form_pg_collation) GETSTRUCT(tuple);
 
+	if (!type_is_collatable(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("collations are not supported by type %s", format_type_be(type)),
+				 source_position(w->n->op->source, w->n->op->location)));
 	appendStringInfo(buf, " COLLATE %s", sql_qualified(get_namespace_name(form->collnamespace), NameStr(form->collname)));
 	ReleaseSysCache(tuple);
 }
@@ -162,11 +168,11 @@ key_sql(StringInfo buf, StringInfo words, const Writer *w, const IndexElem *e)
 		Node	   *expr = analyze_part(w, e->expr, false);
 
 		appendStringInfo(buf, "(%s)", expr_text(expr, w->t->physical));
-		appendStringInfoString(words, "expression");
+		appendStringInfoString(words, expr_text(expr, w->names));
 		type = exprType(expr);
 	}
 	if (e->collation)
-		collation_sql(buf, e->collation);
+		collation_sql(buf, w, e->collation, type);
 	opclass_sql(buf, w, e->opclass, type);
 	if (e->opclassopts)
 	{
@@ -203,12 +209,29 @@ include_sql(StringInfo buf, const Writer *w)
 		appendStringInfoChar(buf, ')');
 }
 
+/* What the physical columns are called in the new version */
+static List *
+new_names(const Table *t)
+{
+	List	   *names = list_copy(t->physical);
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		const Column *c = lfirst(lc);
+
+		if (!c->dropped)
+			lfirst(list_nth_cell(names, (c->second ? c->hidden_att : c->att) - 1)) = c->name;
+	}
+	return names;
+}
+
 /* Write one new index: what follows the table's name in CREATE INDEX. */
 static void
 write_index(const Table *t, NewIndex *n)
 {
 	const IndexStmt *x = n->index;
-	Writer		w = {t, n, shape_final_bindings(t, n->shape), get_index_am_oid(x->accessMethod, false)};
+	Writer		w = {t, n, shape_final_bindings(t, n->shape), new_names(t), get_index_am_oid(x->accessMethod, false)};
 	StringInfoData buf;
 	StringInfoData words;
 	ListCell   *lc;

@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_constraint.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -513,6 +514,61 @@ plan_open(Builder *b)
 
 /* ---- the whole ---- */
 
+/* Does the migration drop the key that an index is of? */
+static bool
+key_goes(const MigPlan *p, Oid index)
+{
+	ListCell   *lc;
+	ListCell   *xc;
+
+	foreach(lc, p->tables)
+		foreach(xc, ((Table *) lfirst(lc))->indexes)
+			if (((OldIndex *) lfirst(xc))->oid == index && ((OldIndex *) lfirst(xc))->dropped)
+				return true;
+	return false;
+}
+
+/* Foreign keys that are dropped go first: the keys that they refer to may go as well. */
+static void
+drop_foreign_keys(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+		Step	   *s;
+
+		if (k->type != CONSTRAINT_FOREIGN ||
+			!(k->dropped || ((t->dropped || bms_overlap(k->columns, shape_dropped_atts(t))) && key_goes(b->plan, k->index))))
+			continue;
+		s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
+					 psprintf("ALTER TABLE %s DROP CONSTRAINT %s", sql_qualified(t->schema, t->name), quote_identifier(k->name)), NULL);
+		/* the table itself is locked for the swap anyway */
+		s->relid = k->referenced;
+		s->relation = sql_relation_name(k->referenced);
+	}
+}
+
+/* Which constraints bind until the swap, though the new version does not have them. */
+static char *
+dropped_note(const Table *t)
+{
+	Bitmapset  *changed = shape_changed_atts(t);
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+
+		if (k->dropped && !bms_overlap(k->columns, changed))
+			appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", k->name);
+	}
+	return buf.len ? psprintf("until here both versions are held to %s", buf.data) : NULL;
+}
+
 /* The tables that go, in one statement: they may refer to one another. */
 static void
 drop_tables(Builder *b)
@@ -619,6 +675,8 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 	foreach(lc, close_old_versions(p))
 		add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock, lfirst(lc), NULL);
 	foreach(lc, p->tables)
+		drop_foreign_keys(b, lfirst(lc));
+	foreach(lc, p->tables)
 	{
 		Table	   *t = lfirst(lc);
 
@@ -626,7 +684,7 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 		{
 			swap_sequences(b, t);
 			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
-					 swap_sql(p, t, needs_inner(t), list_nth(indexes, i), list_nth(foreign_keys, i)), NULL);
+					 swap_sql(p, t, needs_inner(t), list_nth(indexes, i), list_nth(foreign_keys, i)), NULL)->note = dropped_note(t);
 		}
 		i++;
 	}
@@ -658,7 +716,10 @@ plan_steps(MigPlan *p)
 		if (t->dropped)
 			check_dropped(t, p->tables);
 		else
+		{
 			check_dependents(t);
+			check_referenced(t, p->tables);
+		}
 		indexes = lappend(indexes, t->dropped ? NIL : list_concat(index_copies(t), new_index_builds(t)));
 		foreign_keys = lappend(foreign_keys, foreign_key_copies(t, list_length(t->rules) + 1));
 	}

@@ -222,7 +222,7 @@ load_constraints(Table *t)
 {
 	SqlRows    *rows = sql_queryp("SELECT c.oid, c.conname, c.contype, c.conkey, c.conindid, pg_get_constraintdef(c.oid),"
 								  " pg_get_expr(c.conbin, c.conrelid), c.convalidated, c.connoinherit,"
-								  " obj_description(c.oid, 'pg_constraint')"
+								  " obj_description(c.oid, 'pg_constraint'), c.confrelid"
 								  " FROM pg_constraint c WHERE c.conrelid = $1 AND c.contype <> 't' ORDER BY c.conname", P_oid(t->relid));
 
 	for (uint64 i = 0; i < rows->n; i++)
@@ -240,6 +240,7 @@ load_constraints(Table *t)
 		c->validated = v[7][0] == 't';
 		c->no_inherit = v[8][0] == 't';
 		c->comment = v[9];
+		c->referenced = (Oid) strtoul(v[10], NULL, 10);
 		t->constraints = lappend(t->constraints, c);
 	}
 }

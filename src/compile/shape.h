@@ -95,7 +95,8 @@ typedef struct Constr
 	char	   *name;
 	char		type;			/* pg_constraint.contype */
 	Bitmapset  *columns;		/* attribute numbers */
-	Oid			index;			/* of p, u, x */
+	Oid			index;			/* of p, u, x; for f, that of the referenced key */
+	Oid			referenced;		/* of f: the table */
 	char	   *definition;		/* pg_get_constraintdef */
 	char	   *check;			/* expression of a CHECK */
 	bool		validated;
