@@ -16,7 +16,8 @@
 
 typedef enum OperationKind
 {
-	OP_ADD_COLUMN,				/* column, type (serial ones too), [collation], [expr = default], not_null, [identity + sequence], [up]; its CHECKs and comment follow */
+	OP_ADD_COLUMN,				/* column, type (serial ones too), [collation], [expr = default], not_null, [identity + sequence], [up]; its CHECKs and comment follow;
+								 * name: of its sequence, which plan.c has made */
 	OP_DROP_COLUMN,				/* column, [down] */
 	OP_RENAME_COLUMN,			/* column, new_name */
 	OP_RENAME_TABLE,			/* new_name */
