@@ -19,6 +19,7 @@
 #include "compile/plan.h"
 #include "control/lifecycle.h"
 #include "control/steps.h"
+#include "verify/lint.h"
 
 PG_FUNCTION_INFO_V1(mig_plan);
 PG_FUNCTION_INFO_V1(mig_start);
@@ -67,6 +68,7 @@ mig_plan(PG_FUNCTION_ARGS)
 
 	unpack_arguments(fcinfo, &name, &definition, &options);
 	plan = plan_compile(name, definition, options, AccessShareLock);
+	lint_plan(plan);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, plan->steps)
 		put_step((ReturnSetInfo *) fcinfo->resultinfo, lfirst(lc));

@@ -85,6 +85,13 @@ drop_old(StringInfo buf, const Table *t)
 		if (k->dropped)
 			appendStringInfo(buf, "ALTER TABLE %s DROP CONSTRAINT %s;\n", table, quote_identifier(k->name));
 	}
+	foreach(lc, t->indexes)
+	{
+		OldIndex   *x = lfirst(lc);
+
+		if (x->dropped && x->constraint == NULL)
+			appendStringInfo(buf, "DROP INDEX %s;\n", sql_qualified(t->schema, x->name));
+	}
 	initStringInfo(&drops);
 	if (shape_has_pairs(t))
 		appendStringInfoString(&drops, ", DROP COLUMN " STATE_COLUMN);
@@ -92,8 +99,6 @@ drop_old(StringInfo buf, const Table *t)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->att != 0 && c->second && !c->dropped && c->serial)
-			appendStringInfo(buf, "ALTER SEQUENCE %s OWNED BY %s.%s;\n", c->serial, table, quote_identifier(c->hidden));
 		if (c->att != 0 && (c->second || c->dropped))
 			appendStringInfo(&drops, ", DROP COLUMN %s", quote_identifier(c->old_name));
 	}
@@ -177,7 +182,9 @@ finish_columns(StringInfo buf, const Table *t)
 			appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL;\n", table, name);
 		if (!column_brings_default(c) && (c->default_changed || c->second))
 		{
-			if (c->default_sql)
+			if (c->identity)
+				;				/* its sequence is */
+			else if (c->default_sql)
 				appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s;\n", table, name, c->default_sql);
 			else if (!c->second || c->fast_default)
 				appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT;\n", table, name);
@@ -210,14 +217,79 @@ finish_rules(StringInfo buf, const Table *t)
 		if (r->comment)
 			appendStringInfo(buf, "COMMENT ON CONSTRAINT %s ON %s IS %s;\n", quote_identifier(r->name), table, quote_literal_cstr(r->comment));
 	}
+}
+
+/* Do these columns stay as they are? */
+static bool
+are_kept(const Table *t, Bitmapset *columns)
+{
+	return !bms_overlap(columns, shape_dropped_atts(t)) && !bms_overlap(columns, shape_changed_atts(t));
+}
+
+/* One renaming of a constraint or index. */
+static char *
+rename_sql(const Table *t, bool constraint, const char *from, const char *to)
+{
+	if (constraint)
+		return psprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n", sql_qualified(t->schema, t->name), quote_identifier(from), quote_identifier(to));
+	return psprintf("ALTER INDEX %s RENAME TO %s;\n", sql_qualified(t->schema, from), quote_identifier(to));
+}
+
+/* Is a name still that of a constraint or index that is renamed itself? */
+static bool
+kept_name_in_the_way(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+		if (!((Constr *) lfirst(lc))->dropped && strcmp(((Constr *) lfirst(lc))->name, name) == 0)
+			return true;
+	foreach(lc, t->indexes)
+		if (!((OldIndex *) lfirst(lc))->dropped && strcmp(((OldIndex *) lfirst(lc))->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Rename one of them: at once, or by way of another name, to be given up `later`. */
+static void
+rename_one(StringInfo buf, StringInfo later, const Table *t, bool constraint, const char *from, const char *to)
+{
+	if (to == NULL || strcmp(from, to) == 0)
+		return;
+	if (kept_name_in_the_way(t, to))
+	{
+		char	   *temporary = psprintf("_mig_%u_r%d", t->relid, later->len);	/* no two are alike, as each adds to it */
+
+		appendStringInfoString(buf, rename_sql(t, constraint, from, temporary));
+		appendStringInfoString(later, rename_sql(t, constraint, temporary, to));
+	}
+	else
+		appendStringInfoString(buf, rename_sql(t, constraint, from, to));
+}
+
+/* Give constraints and indexes that are kept their new names. */
+static void
+rename_kept(StringInfo buf, const Table *t)
+{
+	StringInfoData later;
+	ListCell   *lc;
+
+	initStringInfo(&later);
 	foreach(lc, t->constraints)
 	{
 		Constr	   *k = lfirst(lc);
 
-		if (k->new_name && !k->dropped && !bms_overlap(k->columns, shape_dropped_atts(t)) &&
-			!bms_overlap(k->columns, shape_changed_atts(t)))
-			appendStringInfo(buf, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n", table, quote_identifier(k->name), quote_identifier(k->new_name));
+		if (!k->dropped && are_kept(t, k->columns))
+			rename_one(buf, &later, t, true, k->name, k->new_name);
 	}
+	foreach(lc, t->indexes)
+	{
+		OldIndex   *x = lfirst(lc);
+
+		if (!x->dropped && are_kept(t, x->columns))
+			rename_one(buf, &later, t, false, x->name, x->new_name);
+	}
+	appendStringInfoString(buf, later.data);
 }
 
 /* Indexes and foreign keys take their originals' names. */
@@ -228,7 +300,7 @@ finish_copies(StringInfo buf, const Table *t, List *indexes, List *foreign_keys)
 	ListCell   *lc;
 
 	foreach(lc, indexes)
-		appendStringInfoString(buf, ((IndexCopy *) lfirst(lc))->finish_sql);
+		appendStringInfoString(buf, ((IndexBuild *) lfirst(lc))->finish_sql);
 	foreach(lc, foreign_keys)
 	{
 		ForeignKeyCopy *f = lfirst(lc);
@@ -255,7 +327,10 @@ swap_sql(const MigPlan *p, const Table *t, bool has_inner, List *indexes, List *
 	rename_columns(&buf, t);
 	finish_rules(&buf, t);
 	finish_columns(&buf, t);
+	rename_kept(&buf, t);
 	finish_copies(&buf, t, indexes, foreign_keys);
+	if (identity_swap_sql(t))
+		appendStringInfo(&buf, "%s;\n", identity_swap_sql(t));
 	if (strcmp(t->name, t->new_name) != 0)
 		appendStringInfo(&buf, "ALTER TABLE %s RENAME TO %s;\n", table, quote_identifier(t->new_name));
 	if (t->comment_changed)

@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "nodes/makefuncs.h"
 #include "parser/parser.h"
 #include "parser/scanner.h"
@@ -19,7 +20,6 @@
 /* Statements */
 static const Refusal refused_statements[] = {
 	{T_CreateTableAsStmt, NULL, "Write CREATE TABLE with its columns, and fill it by itself."},
-	{T_IndexStmt, NULL, "Run CREATE INDEX CONCURRENTLY by itself."},
 	{T_DropStmt, NULL, "Run it by itself after mig_complete, when no version needs the object any more."},
 	{T_AlterObjectSchemaStmt, "SET SCHEMA", "Versions belong to one schema: run ALTER ... SET SCHEMA by itself, when no migration is active."},
 	{T_AlterTableMoveAllStmt, "ALTER TABLE ALL IN TABLESPACE", "It copies tables under exclusive locks: run it by itself when no one uses them."},
@@ -66,7 +66,6 @@ static const Refusal refused_commands[] = {
 	{AT_DropInherit, "NO INHERIT", HINT_LATER},
 	{AT_AddOf, "OF", HINT_LATER},
 	{AT_DropOf, "NOT OF", HINT_LATER},
-	{AT_ReplicaIdentity, "REPLICA IDENTITY", HINT_PLAIN},
 	{AT_EnableRowSecurity, "ENABLE ROW LEVEL SECURITY", HINT_PLAIN},
 	{AT_DisableRowSecurity, "DISABLE ROW LEVEL SECURITY", HINT_PLAIN},
 	{AT_ForceRowSecurity, "FORCE ROW LEVEL SECURITY", HINT_PLAIN},
@@ -82,7 +81,6 @@ static const Refusal refused_commands[] = {
 
 /* Constraints of an added column */
 static const Refusal refused_column_constraints[] = {
-	{CONSTR_IDENTITY, "GENERATED AS IDENTITY on an added column", "Create a sequence first and use DEFAULT nextval('...')."},
 	{CONSTR_GENERATED, "GENERATED ALWAYS AS ... STORED on an added column", "It rewrites the table: add a plain column and give its expression as the option \"up\"."},
 	{CONSTR_PRIMARY, "PRIMARY KEY on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX."},
 	{CONSTR_UNIQUE, "UNIQUE on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD UNIQUE USING INDEX."},
@@ -92,8 +90,6 @@ static const Refusal refused_column_constraints[] = {
 
 /* Constraints of a table */
 static const Refusal refused_constraints[] = {
-	{CONSTR_PRIMARY, "ADD PRIMARY KEY", "Run CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX, by themselves."},
-	{CONSTR_UNIQUE, "ADD UNIQUE", "Run CREATE UNIQUE INDEX CONCURRENTLY, then ADD UNIQUE USING INDEX, by themselves."},
 	{CONSTR_FOREIGN, "ADD FOREIGN KEY", "Run ADD FOREIGN KEY ... NOT VALID, then VALIDATE CONSTRAINT, by themselves."},
 	{CONSTR_EXCLUSION, "ADD EXCLUDE", "An exclusion constraint cannot be built without blocking writes: run it by itself."},
 	{CONSTR_NOTNULL, "ADD NOT NULL as a constraint of the table", "Write ALTER COLUMN ... SET NOT NULL."},
@@ -278,6 +274,19 @@ read_check(const Reader *reader, const Constraint *check)
 	op->expr = expression(reader, check->raw_expr, "CHECK");
 }
 
+/* Reads UNIQUE or PRIMARY KEY of the table. */
+static void
+read_key(const Reader *reader, Constraint *key)
+{
+	Operation  *op = ddl_add(reader, OP_ADD_KEY, NULL);
+
+	if (mig_key_without_overlaps(key))
+		ddl_refuse(reader, key->location, "WITHOUT OVERLAPS", "It cannot be built without blocking writes: run it by itself.");
+	op->location = key->location;
+	op->name = key->conname;
+	op->constraint = key;
+}
+
 /* Raises the error for two constraints of an added column that do not go together. */
 static void
 conflict(const Reader *reader, const Constraint *constraint, const char *message)
@@ -312,6 +321,12 @@ read_column_constraint(const Reader *reader, Operation *op, const Constraint *co
 				conflict(reader, constraint, "several default values");
 			op->expr = expression(reader, constraint->raw_expr, "DEFAULT");
 			break;
+		case CONSTR_IDENTITY:
+			if (op->identity)
+				conflict(reader, constraint, "multiple identity specifications");
+			op->identity = constraint->generated_when;
+			op->sequence = constraint->options;
+			break;
 		case CONSTR_CHECK:
 			break;
 		default:
@@ -334,6 +349,8 @@ read_add_column(const Reader *reader, const AlterTableCmd *command)
 	op->if_exists = command->missing_ok;
 	foreach(lc, def->constraints)
 		read_column_constraint(reader, op, lfirst_node(Constraint, lc), &nullable);
+	if (op->identity && nullable)
+		conflict(reader, linitial_node(Constraint, def->constraints), "conflicting NULL and GENERATED AS IDENTITY");
 	foreach(lc, def->constraints)
 	{
 		Constraint *constraint = lfirst_node(Constraint, lc);
@@ -390,6 +407,11 @@ read_command(const Reader *reader, const AlterTableCmd *command)
 				op->expr = expression(reader, command->def, "DEFAULT");
 			break;
 		case AT_AddConstraint:
+			if (castNode(Constraint, command->def)->contype == CONSTR_UNIQUE || castNode(Constraint, command->def)->contype == CONSTR_PRIMARY)
+			{
+				read_key(reader, castNode(Constraint, command->def));
+				break;
+			}
 			if (castNode(Constraint, command->def)->contype != CONSTR_CHECK)
 				ddl_refuse_from(reader, refused_constraints, castNode(Constraint, command->def)->contype, -1, NULL);
 			read_check(reader, castNode(Constraint, command->def));
@@ -399,6 +421,11 @@ read_command(const Reader *reader, const AlterTableCmd *command)
 			op = ddl_add(reader, OP_DROP_CONSTRAINT, NULL);
 			op->name = command->name;
 			op->if_exists = command->missing_ok;
+			break;
+		case AT_ReplicaIdentity:
+			op = ddl_add(reader, OP_REPLICA_IDENTITY, NULL);
+			op->identity = castNode(ReplicaIdentityStmt, command->def)->identity_type;
+			op->name = castNode(ReplicaIdentityStmt, command->def)->name;
 			break;
 		default:
 			ddl_refuse_from(reader, refused_commands, command->subtype, -1, NULL);
@@ -424,12 +451,61 @@ read_alter_table(Reader *reader, const AlterTableStmt *statement)
 	}
 }
 
+/* Reads CREATE INDEX, which is always built CONCURRENTLY. */
+static void
+read_create_index(Reader *reader, IndexStmt *statement)
+{
+	reader->relation = statement->relation;
+	ddl_scan(reader, NULL, 0);
+	ddl_check_relation(reader, false);
+	ddl_add(reader, OP_CREATE_INDEX, NULL)->index = statement;
+}
+
+/* Appends an operation on an index, whose table is not known yet. */
+static Operation *
+add_index_operation(const Reader *reader, OperationKind kind, const RangeVar *index, bool missing_ok)
+{
+	Operation  *op = definition_add(reader->definition, kind, reader->path);
+
+	op->source = reader->source;
+	op->location = reader->location;
+	op->schema = index->schemaname;
+	op->name = index->relname;
+	op->if_exists = missing_ok;
+	return op;
+}
+
+/* Reads DROP INDEX. */
+static void
+read_drop_index(Reader *reader, const DropStmt *statement)
+{
+	ListCell   *lc;
+
+	ddl_scan(reader, NULL, 0);
+	ddl_check_behavior(reader, statement->behavior);
+	foreach(lc, statement->objects)
+		add_index_operation(reader, OP_DROP_INDEX, makeRangeVarFromNameList(lfirst_node(List, lc)), statement->missing_ok);
+}
+
+/* Reads ALTER INDEX … RENAME TO. */
+static void
+read_rename_index(Reader *reader, const RenameStmt *statement)
+{
+	ddl_scan(reader, NULL, 0);
+	add_index_operation(reader, OP_RENAME_INDEX, statement->relation, statement->missing_ok)->new_name = statement->newname;
+}
+
 /* Reads the renaming of a table, a column or a constraint. */
 static void
 read_rename(Reader *reader, const RenameStmt *statement)
 {
 	Operation  *op;
 
+	if (statement->renameType == OBJECT_INDEX)
+	{
+		read_rename_index(reader, statement);
+		return;
+	}
 	if (statement->renameType != OBJECT_TABLE && statement->renameType != OBJECT_TABCONSTRAINT &&
 		!(statement->renameType == OBJECT_COLUMN && statement->relationType == OBJECT_TABLE))
 		ddl_refuse_statement(reader);
@@ -503,6 +579,15 @@ read_statement(Definition *definition, const char *source, const RawStmt *raw, i
 			break;
 		case T_RenameStmt:
 			read_rename(&reader, (RenameStmt *) raw->stmt);
+			break;
+		case T_IndexStmt:
+			read_create_index(&reader, (IndexStmt *) raw->stmt);
+			break;
+		case T_DropStmt:
+			if (((DropStmt *) raw->stmt)->removeType == OBJECT_INDEX)
+				read_drop_index(&reader, (DropStmt *) raw->stmt);
+			else
+				ddl_refuse_statement(&reader);
 			break;
 		case T_CommentStmt:
 			read_comment(&reader, (CommentStmt *) raw->stmt);

@@ -16,7 +16,8 @@
 
 typedef enum OperationKind
 {
-	OP_ADD_COLUMN,				/* column, type, [collation], [expr = default], not_null, [up]; its CHECKs and comment follow as operations */
+	OP_ADD_COLUMN,				/* column, type (serial ones too), [collation], [expr = default], not_null, [identity + sequence], [up]; its CHECKs and comment follow;
+								 * name: of its sequence, which plan.c has made */
 	OP_DROP_COLUMN,				/* column, [down] */
 	OP_RENAME_COLUMN,			/* column, new_name */
 	OP_RENAME_TABLE,			/* new_name */
@@ -78,7 +79,8 @@ typedef struct Operation
 	char	   *comment;
 	Constraint *constraint;		/* raw; of a key or foreign key */
 	IndexStmt  *index;			/* raw */
-	char		identity;		/* REPLICA_IDENTITY_… */
+	char		identity;		/* of OP_REPLICA_IDENTITY: REPLICA_IDENTITY_…; of OP_ADD_COLUMN: ATTRIBUTE_IDENTITY_…, '\0' if it is none */
+	List	   *sequence;		/* raw DefElem *: options of the identity's sequence */
 	char	   *sql;			/* one statement or several, as written: names are looked up with the definition's search_path, the base schema first */
 	char	   *undo;			/* the same; NULL: nothing to undo */
 } Operation;

@@ -21,6 +21,7 @@
 
 #include "base/sql.h"
 #include "compile/operations.h"
+#include "compile/sequence.h"
 #include "store/transform.h"
 
 /* Error position of an operation in a DDL definition */
@@ -70,14 +71,7 @@ resolve_type(const Operation *op, const char *column, Oid *type, int32 *typmod, 
 {
 	ParseState *pstate = make_parsestate(NULL);
 	ColumnDef  *def = makeNode(ColumnDef);
-	char	   *name = list_length(op->type->names) == 1 ? strVal(linitial(op->type->names)) : "";
 
-	if (strstr(name, "serial") && (strcmp(name, "serial") == 0 || strcmp(name, "bigserial") == 0 || strcmp(name, "smallserial") == 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("column \"%s\" of type %s cannot be added online", column, name),
-				 errhint("Create a sequence first, then add the column with DEFAULT nextval(...)."),
-				 op_position(op)));
 	pstate->p_sourcetext = op->source;
 	def->colname = (char *) column;
 	def->typeName = op->type;
@@ -128,6 +122,9 @@ apply_add_column(Table *t, const Operation *op)
 	resolve_type(op, op->column, &c->type, &c->typmod, &c->collation);
 	c->not_null = op->not_null;
 	c->second = true;
+	if (op->name)
+		c->sequences = list_make1(op->name);
+	c->identity = op->identity;
 	c->comment = op->comment;
 	c->comment_changed = op->comment != NULL;
 	before = *c;
@@ -138,6 +135,8 @@ apply_add_column(Table *t, const Operation *op)
 		c->value = def;
 	else
 		c->fast_default = true;
+	if (c->identity)
+		c->default_sql = identity_default(c);
 	c->added_sql = c->default_sql;
 	c->fill = c->value != NULL;
 	if (c->value == NULL)
@@ -162,6 +161,7 @@ apply_drop_column(Table *t, const Operation *op)
 		return;
 	before = *c;
 	c->dropped = true;
+	forget_indexes_of(t, c);
 	if (c->att != 0 && c->old_not_null && c->old_default == NULL && !c->identity && op->down == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -191,11 +191,6 @@ check_replaceable(const Table *t, const Operation *op, const Column *c)
 				 errmsg("column \"%s\" is generated and cannot be changed online", c->name),
 				 errhint("Drop it and add it again in another migration."),
 				 op_position(op)));
-	if (c->att != 0 && c->identity)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("column \"%s\" is an identity column and cannot be changed online yet", c->name),
-				 op_position(op)));
 }
 
 /* Give a column a value of its own: `up`, or what it was coerced to the new type. */
@@ -219,6 +214,8 @@ replace_value(Table *t, const Operation *op, Column *c, const Column *before)
 					 op_position(op)));
 		c->value = cast;
 	}
+	if (c->identity)
+		c->default_sql = identity_default(c);
 	c->second = true;
 	c->fill = true;
 	c->fast_default = false;
@@ -233,7 +230,7 @@ carry_default(const Table *t, const Operation *op, Column *c)
 	RawExpr    *raw;
 	Node	   *expr;
 
-	if (c->default_sql == NULL)
+	if (c->default_sql == NULL || c->identity)
 		return;
 	raw = raw_expr_printed(c->default_sql, op->path);
 	expr = expr_analyze_default(raw, &(ExprTarget) {InvalidOid});
@@ -253,6 +250,8 @@ apply_alter_type(Table *t, const Operation *op)
 	Column		before = *c;
 
 	resolve_type(op, c->name, &c->type, &c->typmod, &c->collation);
+	if (c->identity)
+		check_identity_type(op, c->type);
 	replace_value(t, op, c, &before);
 	carry_default(t, op, c);
 }
@@ -284,6 +283,18 @@ apply_change_data(Table *t, const Operation *op)
 	replace_value(t, op, c, &before);
 }
 
+void
+set_not_null(const Table *t, const Operation *op, Column *c)
+{
+	if (c->att == 0 && c->fast_default && c->added_sql == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" is NOT NULL, but existing rows would have no value", c->name),
+				 errhint("Add it with a DEFAULT, or give an expression in options: {\"up\": {\"%s.%s\": \"…\"}}.", t->name, c->name),
+				 op_position(op)));
+	c->not_null = true;
+}
+
 static void
 apply_not_null(Table *t, const Operation *op, bool not_null)
 {
@@ -293,11 +304,12 @@ apply_not_null(Table *t, const Operation *op, bool not_null)
 
 	/* tightening needs a column of its own for `up`, relaxing for `down` (what the old version sees for a NULL) */
 	data = not_null ? (op->up && !is_bare_column(op->up, op->column)) : (op->down && !is_bare_column(op->down, op->column));
-	if (not_null && c->att == 0 && c->fast_default && c->added_sql == NULL && !data)
+	if (not_null && !data)
+		set_not_null(t, op, c);
+	if (!not_null && c->identity)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("column \"%s\" is NOT NULL, but existing rows would have no value", c->name),
-				 errhint("Add it with a DEFAULT, or give an expression in options: {\"up\": {\"%s.%s\": \"…\"}}.", t->name, c->name),
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("column \"%s\" of relation \"%s\" is an identity column", c->name, t->new_name),
 				 op_position(op)));
 	c->not_null = not_null;
 	if (data)
@@ -309,7 +321,7 @@ apply_set_default(Table *t, const Operation *op)
 {
 	Column	   *c = shape_column(t, op->column, false);
 
-	if (c->att != 0 && (c->identity || c->generated))
+	if (c->identity || c->generated)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("column \"%s\" of relation \"%s\" is %s column", c->name, t->new_name,

@@ -25,6 +25,7 @@
 #include "base/sql.h"
 #include "compile/plan_statement.h"
 #include "compile/plan_steps.h"
+#include "compile/sequence.h"
 #include "store/options.h"
 #include "store/transform.h"
 
@@ -249,38 +250,90 @@ plan_equals(const MigPlan *p, List *steps)
 
 /* ---- the definition's own statements ---- */
 
+/* The table of the plan that has, or will have, an index of that name. */
+static Table *
+table_of_index(const MigPlan *p, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, p->tables)
+		if (shape_index(lfirst(lc), name) || shape_new_index(lfirst(lc), name))
+			return lfirst(lc);
+	return NULL;
+}
+
+/* Raise 42704, unless it may be missing. */
+static void
+missing_index(const MigPlan *p, const Operation *op)
+{
+	if (!op->if_exists)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("index \"%s\" does not exist in schema \"%s\"", op->name, p->schema),
+				 source_position(op->source, op->location)));
+}
+
+/* An operation on an index of a table that this migration makes. */
+static void
+plain_index_operation(MigPlan *p, const Operation *op, char *table)
+{
+	Operation	bound = *op;
+
+	bound.table = table;
+	bound.sql = op->kind == OP_DROP_INDEX ? psprintf("DROP INDEX %s", quote_identifier(op->name))
+		: psprintf("ALTER INDEX %s RENAME TO %s", quote_identifier(op->name), quote_identifier(op->new_name));
+	bound.new_name = NULL;
+	plan_plain_statement(p, &bound);
+}
+
+/* ADD COLUMN of a serial or identity column: its sequence is made first. */
+static void
+add_sequence_column(MigPlan *p, const Operation *op)
+{
+	Table	   *t = plan_table(p, op, op->table);
+	Operation	create = *op;
+	Operation  *column;
+
+	if (op->if_exists && shape_column(t, op->column, true))
+		return;
+	create.table = NULL;
+	column = sequence_column(t, op, &create.sql, &create.undo);
+	plan_plain_statement(p, &create);
+	((Statement *) llast(p->early))->relation = column->name;
+	shape_apply(t, column);
+}
+
 /* An operation on an index names no table: find it. */
 static void
 index_operation(MigPlan *p, const Operation *op)
 {
-	Oid			index = get_relname_relid(op->name, get_namespace_oid(p->schema, false));
+	Oid			namespace = get_namespace_oid(p->schema, false);
+	Oid			index = get_relname_relid(op->name, namespace);
 	Operation	bound = *op;
 	Table	   *t;
 	char	   *table;
 
 	if (op->schema && strcmp(op->schema, p->schema) != 0)
-		index = InvalidOid;
-	table = OidIsValid(index) ? sql_textp("SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE i.indexrelid = $1", P_oid(index)) : NULL;
-	if (table == NULL)
 	{
-		if (op->if_exists)
-			return;
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("index \"%s\" does not exist in schema \"%s\"", op->name, p->schema),
-				 source_position(op->source, op->location)));
-	}
-	if (plan_has_created(p, table))
-	{
-		bound.table = table;
-		bound.sql = op->kind == OP_DROP_INDEX ? psprintf("DROP INDEX %s", quote_identifier(op->name))
-			: psprintf("ALTER INDEX %s RENAME TO %s", quote_identifier(op->name), quote_identifier(op->new_name));
-		plan_plain_statement(p, &bound);
+		missing_index(p, op);
 		return;
 	}
-	t = plan_known_table(p, get_relname_relid(table, get_namespace_oid(p->schema, false)));
-	bound.table = t ? t->new_name : table;
-	shape_apply(plan_table(p, &bound, bound.table), &bound);
+	t = table_of_index(p, op->name);
+	if (t)
+	{
+		shape_apply(t, op);
+		return;
+	}
+	table = OidIsValid(index) ? sql_textp("SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE i.indexrelid = $1", P_oid(index)) : NULL;
+	if (table == NULL || plan_known_table(p, get_relname_relid(table, namespace)))
+		missing_index(p, op);
+	else if (plan_has_created(p, table))
+		plain_index_operation(p, op, table);
+	else
+	{
+		bound.table = table;
+		shape_apply(plan_table(p, &bound, table), &bound);
+	}
 }
 
 /* DROP TABLE: one that the definition has created goes at once. */
@@ -332,6 +385,13 @@ apply_operation(MigPlan *p, const Operation *op)
 					 errmsg("a function cannot be replaced in a migration yet"),
 					 source_position(op->source, op->location)));
 			break;
+		case OP_ADD_COLUMN:
+			if (brings_sequence(op))
+			{
+				add_sequence_column(p, op);
+				break;
+			}
+			/* FALLTHROUGH */
 		default:
 			shape_apply(plan_table(p, op, op->table), op);
 	}
@@ -390,9 +450,9 @@ needs_trial(const Definition *d)
 
 	foreach(lc, d->operations)
 	{
-		OperationKind kind = ((Operation *) lfirst(lc))->kind;
+		const Operation *op = lfirst(lc);
 
-		if (kind == OP_CREATE_TABLE || kind == OP_PLAIN || kind == OP_REPLACE_FUNCTION)
+		if (op->kind == OP_CREATE_TABLE || op->kind == OP_PLAIN || op->kind == OP_REPLACE_FUNCTION || brings_sequence(op))
 			return true;
 	}
 	return false;
@@ -410,7 +470,23 @@ compile_on_trial(MigPlan *p, const Definition *d)
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	level = NewGUCNestLevel();
-	compile(p, d);
+	PG_TRY();
+	{
+		compile(p, d);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();	/* who catches it ends only the subtransaction of his own */
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
 	AtEOXact_GUC(false, level);
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);

@@ -20,6 +20,7 @@
 #include "compile/contract.h"
 #include "compile/index.h"
 #include "compile/plan_steps.h"
+#include "compile/sequence.h"
 #include "compile/view.h"
 #include "store/transform.h"
 
@@ -232,6 +233,21 @@ table_notes(const Table *t)
 	return buf.len ? buf.data : NULL;
 }
 
+/* Sequences that added columns brought become their hidden columns' own. */
+static void
+own_sequences(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att == 0 && !c->dropped && c->sequences)
+			add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, sequence_owned_sql(t, c), NULL);
+	}
+}
+
 /* Hidden columns and triggers of one table. */
 static void
 expand_table(Builder *b, const Table *t)
@@ -251,12 +267,15 @@ expand_table(Builder *b, const Table *t)
 		s = add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, add_columns_sql(t), drop_columns_sql(t));
 		s->note = table_notes(t);
 	}
+	own_sequences(b, t);
 	if (shape_has_pairs(t))
 	{
 		if (has_before_row_triggers(t))
 			add_trigger(b, t, FIRST_TRIGGER, "first");
 		add_trigger(b, t, LAST_TRIGGER, "last");
 	}
+	if (identity_sql(t))
+		add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, identity_sql(t), identity_undo(t));
 }
 
 /* The message of a version's views until it is ready. */
@@ -362,7 +381,7 @@ hidden_names(const Table *t)
 	return buf.data;
 }
 
-/* Indexes and foreign keys of the replaced columns. */
+/* Indexes, and foreign keys of the replaced columns. */
 static void
 plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 {
@@ -371,17 +390,17 @@ plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 
 	foreach(lc, indexes)
 	{
-		IndexCopy  *copy = lfirst(lc);
-		Step	   *s = add_single(b, STEP_FILL, STEP_CONCURRENTLY, t, ShareUpdateExclusiveLock, copy->create_sql, NULL);
+		IndexBuild *build = lfirst(lc);
+		Step	   *s;
 
-		if (copy->unique)
-			s->note = psprintf("becomes index \"%s\"; being unique, it holds both versions once it is built", copy->name);
-		else
-			s->note = psprintf("becomes index \"%s\"", copy->name);
-		if (copy->constraint_sql == NULL)
+		if (build->create_sql == NULL)
 			continue;
-		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, copy->constraint_sql, NULL);
-		s->note = "deferrable again, as the original is; while the index is being built it is not";
+		s = add_single(b, STEP_FILL, STEP_CONCURRENTLY, t, ShareUpdateExclusiveLock, build->create_sql, build->undo);
+		s->note = build->note;
+		if (build->constraint_sql == NULL)
+			continue;
+		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, build->constraint_sql, build->constraint_undo);
+		s->note = "deferrable from here on; while the index is being built it is not";
 	}
 	foreach(lc, foreign_keys)
 	{
@@ -440,35 +459,6 @@ needs_inner(const Table *t)
 	return shape_has_pairs(t);
 }
 
-/* The transaction that opens the version's views. */
-static void
-plan_open(Builder *b)
-{
-	MigPlan	   *p = b->plan;
-	ListCell   *lc;
-
-	b->group++;
-	foreach(lc, p->tables)
-	{
-		Table	   *t = lfirst(lc);
-		char	   *close;
-
-		if (t->dropped)
-			continue;
-		/* replaced, not dropped: a view of the user's may stand on it */
-		close = view_closed_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
-								psprintf("Use schema \"%s\".", p->schema));
-		if (needs_inner(t))
-			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock,
-					 psprintf("%s%s", view_inner_sql(p->inner_schema, t), view_open_sql(p->version_schema, p->inner_schema, t)),
-					 psprintf("%sDROP VIEW IF EXISTS %s", close, sql_qualified(p->inner_schema, t->new_name)));
-		else
-			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock, view_direct_sql(p->version_schema, t, true), close);
-	}
-}
-
-/* ---- the whole ---- */
-
 /* A rule in the user's words. */
 static char *
 rule_text(const Table *t, const Rule *r)
@@ -479,6 +469,53 @@ rule_text(const Table *t, const Rule *r)
 		return psprintf("column %s of %s is NOT NULL", r->column->name, t->new_name);
 	return psprintf("CHECK constraint %s of %s holds", r->name, t->new_name);
 }
+
+/* Which rules a version's writes are held to from when it opens, and when the others'. */
+static char *
+rules_note(const Table *t)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, t->rules)
+		if (!((Rule *) lfirst(lc))->filled)
+			appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", rule_text(t, lfirst(lc)));
+	return buf.len ? psprintf("from here on writes of the new version are held to: %s; those of the old version from the fence on", buf.data) : NULL;
+}
+
+/* The transaction that opens the version's views. */
+static void
+plan_open(Builder *b)
+{
+	MigPlan	   *p = b->plan;
+	bool		opened = false;
+	ListCell   *lc;
+
+	b->group++;
+	foreach(lc, p->tables)
+	{
+		Table	   *t = lfirst(lc);
+		char	   *close;
+
+		if (t->dropped)
+			continue;
+		opened = true;
+		/* replaced, not dropped: a view of the user's may stand on it */
+		close = view_closed_again_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
+									  psprintf("Use schema \"%s\".", p->schema));
+		if (needs_inner(t))
+			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock,
+					 psprintf("%s%s", view_inner_sql(p->inner_schema, t), view_open_sql(p->version_schema, p->inner_schema, t)),
+					 psprintf("%sDROP VIEW IF EXISTS %s", close, sql_qualified(p->inner_schema, t->new_name)))->note = rules_note(t);
+		else
+			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock, view_direct_sql(p->version_schema, t, true), close);
+	}
+	if (!opened)
+		add_step(b, STEP_OPEN, STEP_SQL, NULL, NoLock, "", NULL)->note = "the version is complete: no table of it was closed";
+}
+
+/* ---- the whole ---- */
 
 /* The tables that go, in one statement: they may refer to one another. */
 static void
@@ -509,6 +546,36 @@ plain_views_again(Builder *b)
 {
 	add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock,
 			 psprintf("SELECT mig.make_views(%s, %s, ARRAY[]::pg_catalog.text[])", quote_literal_cstr(b->plan->schema), quote_literal_cstr(b->plan->version_schema)), NULL);
+}
+
+/* In the swap: sequences of columns with a hidden one follow to it, identities become identities again. */
+static void
+swap_sequences(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+	ListCell   *sc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (!c->second || c->dropped)
+			continue;
+		foreach(sc, c->att != 0 ? c->sequences : NIL)
+		{
+			char	   *sequence = lfirst(sc);
+			char	   *sql = sequence_alter_sql(t, c, sequence);
+			Step	   *s;
+
+			if (sql == NULL)
+				continue;
+			s = add_step(b, STEP_CONTRACT, STEP_SQL, NULL, ShareRowExclusiveLock, sql, NULL);
+			s->relation = sequence;
+			s->relid = (Oid) strtoul(sql_textp("SELECT $1::regclass::oid", P_text(sequence)), NULL, 10);
+		}
+		if (c->identity)
+			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, sequence_identity_sql(t, c), NULL)->superuser = true;
+	}
 }
 
 /* The fence and the swap. */
@@ -560,8 +627,11 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 		Table	   *t = lfirst(lc);
 
 		if (!t->dropped)
+		{
+			swap_sequences(b, t);
 			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
 					 swap_sql(p, t, needs_inner(t), list_nth(indexes, i), list_nth(foreign_keys, i)), NULL);
+		}
 		i++;
 	}
 	drop_tables(b);
@@ -593,7 +663,7 @@ plan_steps(MigPlan *p)
 			check_dropped(t, p->tables);
 		else
 			check_dependents(t);
-		indexes = lappend(indexes, index_copies(t));
+		indexes = lappend(indexes, t->dropped ? NIL : list_concat(index_copies(t), new_index_builds(t)));
 		foreign_keys = lappend(foreign_keys, foreign_key_copies(t, list_length(t->rules) + 1));
 	}
 	plan_expand(&b);

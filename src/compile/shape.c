@@ -126,10 +126,7 @@ static void
 load_columns(Table *t)
 {
 	SqlRows    *rows = sql_queryp("SELECT a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull, a.attisdropped,"
-								  " a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum),"
-								  " (SELECT s.refobjid FROM (SELECT dep.objid::regclass::text AS refobjid FROM pg_depend dep JOIN pg_class q ON q.oid = dep.objid"
-								  "  WHERE dep.classid = 'pg_class'::regclass AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = a.attrelid"
-								  "  AND dep.refobjsubid = a.attnum AND q.relkind = 'S' AND dep.deptype = 'a') s LIMIT 1)"
+								  " a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum)"
 								  " FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
 								  " WHERE a.attrelid = $1 AND a.attnum > 0 ORDER BY a.attnum", P_oid(t->relid));
 
@@ -153,10 +150,28 @@ load_columns(Table *t)
 		c->generated = v[8][0];
 		c->old_default = c->default_sql = v[9];
 		c->comment = v[10];
-		c->serial = v[11];
 		c->value = (Node *) makeVar(1, c->att, c->type, c->typmod, c->collation, 0);
 		t->columns = lappend(t->columns, c);
 	}
+}
+
+/* The sequences that the columns own. */
+static void
+load_sequences(Table *t)
+{
+	SqlRows    *rows = sql_queryp("SELECT d.refobjsubid, d.objid FROM pg_depend d JOIN pg_class q ON q.oid = d.objid WHERE d.classid = 'pg_class'::regclass"
+								  " AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND q.relkind = 'S' AND d.deptype IN ('a', 'i') ORDER BY d.objid",
+								  P_oid(t->relid));
+	ListCell   *lc;
+
+	for (uint64 i = 0; i < rows->n; i++)
+		foreach(lc, t->columns)
+		{
+			Column	   *c = lfirst(lc);
+
+			if (c->att == pg_strtoint16(rows->v[i][0]))
+				c->sequences = lappend(c->sequences, sql_relation_name((Oid) strtoul(rows->v[i][1], NULL, 10)));
+		}
 }
 
 /*
@@ -229,6 +244,34 @@ load_constraints(Table *t)
 	}
 }
 
+/* The indexes of the table; its constraints are loaded. */
+static void
+load_indexes(Table *t)
+{
+	SqlRows    *rows = sql_queryp("SELECT c.oid, c.relname, ARRAY (SELECT unnest(i.indkey::int2[]) UNION SELECT d.refobjsubid::int2 FROM pg_depend d"
+								  "  WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass"
+								  "  AND d.refobjid = i.indrelid AND d.refobjsubid > 0)"
+								  " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1 AND i.indislive ORDER BY c.relname", P_oid(t->relid));
+
+	for (uint64 i = 0; i < rows->n; i++)
+	{
+		OldIndex   *x = palloc0(sizeof(OldIndex));
+		ListCell   *lc;
+
+		x->oid = (Oid) strtoul(rows->v[i][0], NULL, 10);
+		x->name = rows->v[i][1];
+		x->columns = parse_atts(rows->v[i][2]);
+		foreach(lc, t->constraints)
+		{
+			Constr	   *k = lfirst(lc);
+
+			if (k->index == x->oid && k->type != 'f')
+				x->constraint = k;
+		}
+		t->indexes = lappend(t->indexes, x);
+	}
+}
+
 /* Raise unless the current user owns the table: before its lock is asked for, and again under it. */
 static void
 check_owner(Oid relid)
@@ -264,8 +307,10 @@ shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 	sql_portable_texts();
 	check_table(t, subscribers_ready);
 	load_columns(t);
+	load_sequences(t);
 	resolve_generated(t);
 	load_constraints(t);
+	load_indexes(t);
 	t->comment = sql_textp("SELECT obj_description($1, 'pg_class')", P_oid(relid));
 	AtEOXact_GUC(false, level);
 	return t;
@@ -306,6 +351,56 @@ shape_constraint(const Table *t, const char *name)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("constraint \"%s\" of relation \"%s\" does not exist", name, t->new_name)));
 	return NULL;				/* keep compiler quiet */
+}
+
+const char *
+index_final_name(const OldIndex *x)
+{
+	if (x->constraint)
+		return x->constraint->new_name ? x->constraint->new_name : x->constraint->name;
+	return x->new_name ? x->new_name : x->name;
+}
+
+/* Does a new key stand on a present index? */
+static bool
+is_promoted(const Table *t, const OldIndex *x)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->new_indexes)
+		if (((NewIndex *) lfirst(lc))->present == x)
+			return true;
+	return false;
+}
+
+OldIndex *
+shape_index(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->indexes)
+	{
+		OldIndex   *x = lfirst(lc);
+
+		if (!x->dropped && !is_promoted(t, x) && strcmp(index_final_name(x), name) == 0)
+			return x;
+	}
+	return NULL;
+}
+
+NewIndex *
+shape_new_index(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->new_indexes)
+	{
+		NewIndex   *n = lfirst(lc);
+
+		if (strcmp(n->name, name) == 0)
+			return n;
+	}
+	return NULL;
 }
 
 List *

@@ -12,7 +12,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/sql.h"
-#include "compile/shape.h"
+#include "compile/index.h"
 #include "store/transform.h"
 
 /* Name the hidden physical columns of one kind and give them the numbers they will have. */
@@ -238,6 +238,27 @@ filled_rule(Table *t)
 	}
 }
 
+/* A shape's names, bound to the values that present rows will have. */
+static List *
+value_bindings(List *snapshot)
+{
+	List	   *bindings = NIL;
+	ListCell   *lc;
+
+	foreach(lc, snapshot)
+	{
+		SnapshotColumn *s = lfirst(lc);
+		Binding    *b = palloc(sizeof(Binding));
+
+		if (s->column->dropped)
+			continue;
+		b->name = s->name;
+		b->value = s->column->value;
+		bindings = lappend(bindings, b);
+	}
+	return bindings;
+}
+
 /* Make the SQL of the rules over physical columns. */
 static void
 finish_rules(Table *t)
@@ -248,14 +269,23 @@ finish_rules(Table *t)
 	foreach(lc, t->rules)
 	{
 		Rule	   *r = lfirst(lc);
+		Node	   *now;
 
 		r->hidden = psprintf("_mig_k%d", ++n);
 		if (r->filled)
 			continue;
 		if (r->column)
+		{
 			r->sql = psprintf("%s IS NOT NULL", quote_identifier(r->column->second ? r->column->hidden : r->column->old_name));
+			now = r->column->value;
+		}
 		else
+		{
 			r->sql = expr_text(expr_analyze_check(r->raw, shape_final_bindings(t, r->shape), t->name, t->new_name), t->physical);
+			now = expr_analyze_check(r->raw, value_bindings(r->shape), t->name, t->new_name);
+		}
+		if (!expr_is_volatile(now))
+			r->now_sql = psprintf(r->column ? "(%s) IS NOT NULL" : "%s", expr_text(now, t->physical));
 	}
 }
 
@@ -268,4 +298,5 @@ shape_finish(Table *t)
 	not_null_rules(t);
 	filled_rule(t);
 	finish_rules(t);
+	new_indexes_finish(t);
 }

@@ -315,6 +315,17 @@ defaults_sql(StringInfo buf, const char *view, const Table *t, bool set)
 }
 
 char *
+view_closed_again_sql(const char *version_schema, const Table *t, const char *message, const char *hint)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, view_closed_sql(version_schema, t, message, hint));
+	defaults_sql(&buf, sql_qualified(version_schema, t->new_name), t, false);
+	return buf.data;
+}
+
+char *
 view_open_sql(const char *version_schema, const char *inner_schema, const Table *t)
 {
 	char	   *view = sql_qualified(version_schema, t->new_name);

@@ -13,6 +13,9 @@ extern char *view_plain_sql(const char *version_schema, Oid relid);
 /* The new version of a migrating table, closed: it raises 55000 with this message and hint. */
 extern char *view_closed_sql(const char *version_schema, const Table *table, const char *message, const char *hint);
 
+/* The same view when it was open: it loses its defaults, too, which may draw from sequences that go. */
+extern char *view_closed_again_sql(const char *version_schema, const Table *table, const char *message, const char *hint);
+
 /* Closes an existing version view, whatever its columns are. */
 extern char *view_close_existing_sql(Oid view, const char *message, const char *hint);
 

@@ -20,3 +20,13 @@ COMMENT ON FUNCTION mig.make_views(text, text, text[]) IS 'makes a view of each 
 CREATE FUNCTION mig.drop_views(version text) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'mig_drop_views';
 COMMENT ON FUNCTION mig.drop_views(text) IS 'drops the views of a version schema, but closed ones';
+
+-- Identity columns until the swap, and in it.
+CREATE FUNCTION mig.next_identity(sequence regclass) RETURNS bigint
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_next_identity';
+COMMENT ON FUNCTION mig.next_identity(regclass) IS 'the next value of a table''s own sequence, for those who may write to the table: default of a version''s identity column';
+
+CREATE FUNCTION mig.make_identity(relation regclass, "column" name, sequence regclass, kind "char") RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_make_identity';
+REVOKE EXECUTE ON FUNCTION mig.make_identity(regclass, name, regclass, "char") FROM PUBLIC;
+COMMENT ON FUNCTION mig.make_identity(regclass, name, regclass, "char") IS 'makes a sequence that a column of the table owns the identity of another of its columns';
