@@ -406,10 +406,13 @@ check_dropped(const Table *t, List *tables)
 						"  coalesce(r.ev_class, d.objid), 0), ', ')"
 						" FROM pg_depend d LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
 						" LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
-						" LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid"
 						" WHERE d.deptype = 'n' AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = $1"
 						"  OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT unnest(ARRAY[y.oid, y.typarray]) FROM pg_type y WHERE y.typrelid = $1))"
-						" AND coalesce(k.conrelid, f.adrelid, 0) <> ALL ($2::oid[])"
+						" AND NOT (k.oid IS NOT NULL AND k.conrelid = ANY ($2::oid[]))"
+						" AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid AND f.adrelid = ANY ($2::oid[]))"
+						" AND NOT EXISTS (SELECT FROM pg_policy p WHERE d.classid = 'pg_policy'::regclass AND p.oid = d.objid AND p.polrelid = ANY ($2::oid[]))"
+						" AND NOT EXISTS (SELECT FROM pg_trigger g WHERE d.classid = 'pg_trigger'::regclass AND g.oid = d.objid AND g.tgrelid = ANY ($2::oid[]))"
+						" AND NOT coalesce(r.ev_class = ANY ($2::oid[]), false)"
 						" AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
 						"  WHERE v.oid = r.ev_class)",
 						P_oid(t->relid), P_text(psprintf("{%s}", together.data)));

@@ -484,6 +484,7 @@ static void
 plan_open(Builder *b)
 {
 	MigPlan	   *p = b->plan;
+	bool		opened = false;
 	ListCell   *lc;
 
 	b->group++;
@@ -494,6 +495,7 @@ plan_open(Builder *b)
 
 		if (t->dropped)
 			continue;
+		opened = true;
 		/* replaced, not dropped: a view of the user's may stand on it */
 		close = view_closed_again_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
 									  psprintf("Use schema \"%s\".", p->before));
@@ -504,6 +506,8 @@ plan_open(Builder *b)
 		else
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock, view_direct_sql(p->version_schema, t, true), close);
 	}
+	if (!opened)
+		add_step(b, STEP_OPEN, STEP_SQL, NULL, NoLock, "", NULL)->note = "the version is complete: no table of it was closed";
 }
 
 /* ---- the whole ---- */
