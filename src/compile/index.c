@@ -406,9 +406,10 @@ check_dropped(const Table *t, List *tables)
 						"  coalesce(r.ev_class, d.objid), 0), ', ')"
 						" FROM pg_depend d LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
 						" LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
+						" LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid"
 						" WHERE d.deptype = 'n' AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = $1"
 						"  OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT unnest(ARRAY[y.oid, y.typarray]) FROM pg_type y WHERE y.typrelid = $1))"
-						" AND NOT (k.oid IS NOT NULL AND k.conrelid = ANY ($2::oid[]))"
+						" AND coalesce(k.conrelid, f.adrelid, 0) <> ALL ($2::oid[])"
 						" AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
 						"  WHERE v.oid = r.ev_class)",
 						P_oid(t->relid), P_text(psprintf("{%s}", together.data)));

@@ -23,6 +23,7 @@
 #include "base/lock.h"
 #include "base/sql.h"
 #include "compile/shape.h"
+#include "store/chain.h"
 
 char *
 type_sql(Oid type, int32 typmod)
@@ -89,14 +90,15 @@ live_publications(Oid relid)
 					 P_oid(relid));
 }
 
-/* A name of the table's own that hidden objects would need, NULL if there is none; those of an active migration are no matter. */
+/* A name of the table's own that hidden objects would need, NULL if there is none; those of a migration that changes it now are no matter. */
 static char *
 reserved_name(const Table *t)
 {
+	if (chain_changing(t->relid))
+		return NULL;
 	return sql_textp("SELECT min(name) FROM (SELECT attname AS name FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped"
-					 "  UNION ALL SELECT conname FROM pg_constraint WHERE conrelid = $1) n WHERE name LIKE '\\_mig\\_%'"
-					 " AND NOT EXISTS (SELECT FROM mig.state m WHERE m.schema = $2 AND m.phase NOT IN ('completed', 'rolled_back'))",
-					 P_oid(t->relid), P_text(t->schema));
+					 "  UNION ALL SELECT conname FROM pg_constraint WHERE conrelid = $1) n WHERE name LIKE '\\_mig\\_%'",
+					 P_oid(t->relid));
 }
 
 /* Refuse tables that can't be migrated. */
