@@ -312,6 +312,9 @@ check_partitioned(const Table *t)
 	bool		in_expression;
 	ListCell   *lc;
 
+	foreach(lc, t->new_indexes)
+		if (((NewIndex *) lfirst(lc))->key)
+			refuse_partitioned(t, "key", ((NewIndex *) lfirst(lc))->name);
 	foreach(lc, t->columns)
 	{
 		const Column *c = lfirst(lc);
@@ -325,9 +328,6 @@ check_partitioned(const Table *t)
 		refuse_partitioned(t, "constraint", ((Rule *) lfirst(lc))->name);
 	foreach(lc, t->new_foreign_keys)
 		refuse_partitioned(t, "foreign key", ((NewForeignKey *) lfirst(lc))->name);
-	foreach(lc, t->new_indexes)
-		if (((NewIndex *) lfirst(lc))->key)
-			refuse_partitioned(t, "key", ((NewIndex *) lfirst(lc))->name);
 	rel = table_open(t->relid, NoLock);
 	if (has_partition_attrs(rel, gone, &in_expression))
 		ereport(ERROR,
