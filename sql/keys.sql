@@ -71,6 +71,14 @@ CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL); CREATE U
 CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a int); CREATE UNIQUE INDEX i ON t (a)', 'ALTER TABLE t ALTER a SET NOT NULL; ALTER TABLE t REPLICA IDENTITY USING INDEX i');
 CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL)', 'CREATE UNIQUE INDEX i ON t (a); ALTER TABLE t REPLICA IDENTITY USING INDEX i; ALTER INDEX i RENAME TO "I i"');
 
+-- A partitioned table, of several levels, with columns in another order: built partition by partition, and attached
+CALL mt.roundtrip('CREATE TABLE t (id int, a text, b int) PARTITION BY RANGE (id); CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10); CREATE TABLE t2 (b int, id int NOT NULL, a text); '
+	'ALTER TABLE t ATTACH PARTITION t2 FOR VALUES FROM (10) TO (20); CREATE TABLE t3 PARTITION OF t FOR VALUES FROM (20) TO (40) PARTITION BY LIST (b); CREATE TABLE "T 4" PARTITION OF t3 FOR VALUES IN (1); '
+	'CREATE INDEX old ON t (b); CREATE INDEX older ON t (a); INSERT INTO t VALUES (1, ''x'', 1), (11, ''y'', 2), (21, ''z'', 1)',
+	'CREATE INDEX ON t (lower(a), b) WHERE b > 0; CREATE UNIQUE INDEX u ON t (id, b); CREATE INDEX ON t (b); CREATE INDEX ON t (b); DROP INDEX old; ALTER INDEX older RENAME TO "Older"; '
+	'ALTER TABLE t RENAME a TO "A a"; ALTER TABLE t RENAME TO "T u"; ALTER TABLE "T u" ALTER b SET DEFAULT 7; COMMENT ON TABLE "T u" IS ''parts''; CREATE INDEX old ON "T u" ("A a" text_pattern_ops)',
+	'INSERT INTO t VALUES (2, ''x'', 1)', 'INSERT INTO "T u" VALUES (3, ''y'', 2)', new_table => 'T u');
+
 -- No data column, no rewrite; what the plan says
 SELECT mt.clean('app', 'twin');
 CREATE SCHEMA app;
@@ -120,6 +128,7 @@ CREATE TABLE r (t int REFERENCES t);
 CREATE UNIQUE INDEX u ON t (b);
 CREATE TABLE r2 (b int REFERENCES t (b));
 CREATE INDEX plain ON t (a);
+CREATE TABLE parts (id int, a int) PARTITION BY RANGE (id);
 SELECT mt.remember('app');
 SELECT d, o FROM unnest(ARRAY['CREATE INDEX plain ON t (b)', 'CREATE INDEX t ON t (b)', 'CREATE INDEX x ON t (nothing)', 'CREATE INDEX x ON t ((nothing + 1))', 'CREATE INDEX x ON nothing (a)',
 	'CREATE INDEX x ON t (a) WHERE nothing > 0', 'CREATE INDEX x ON t (a) WHERE a', 'CREATE INDEX x ON t ((now()))', 'CREATE INDEX x ON t (a) WHERE now() > ''2000-01-01''', 'CREATE INDEX x ON t USING nothing (a)',
@@ -130,7 +139,8 @@ SELECT d, o FROM unnest(ARRAY['CREATE INDEX plain ON t (b)', 'CREATE INDEX t ON 
 	'ALTER INDEX nothing RENAME TO x', 'ALTER INDEX plain RENAME TO u', 'ALTER INDEX plain RENAME TO t', 'ALTER INDEX plain RENAME TO ' || repeat('x', 64),
 	'ALTER TABLE t ADD UNIQUE (nothing)', 'ALTER TABLE t ADD UNIQUE (a, a)', 'ALTER TABLE t ADD CONSTRAINT t_pkey UNIQUE (a)', 'ALTER TABLE t ADD CONSTRAINT plain UNIQUE (a)', 'ALTER TABLE t ADD PRIMARY KEY (a)',
 	'ALTER TABLE t ADD UNIQUE USING INDEX nothing', 'ALTER TABLE t ADD UNIQUE USING INDEX plain', 'ALTER TABLE t ADD UNIQUE USING INDEX t_pkey', 'ALTER TABLE t ADD x int, ADD PRIMARY KEY (x)', 'ALTER TABLE r ADD x int, ADD PRIMARY KEY (x)', 'ALTER TABLE t DROP CONSTRAINT nothing', 'ALTER TABLE t DROP CONSTRAINT t_pkey',
-	'ALTER TABLE t RENAME CONSTRAINT t_pkey TO plain', 'ALTER TABLE t REPLICA IDENTITY USING INDEX nothing', 'ALTER TABLE t REPLICA IDENTITY USING INDEX plain']) WITH ORDINALITY x(d, n), mt.refused(d) o ORDER BY n;
+	'ALTER TABLE t RENAME CONSTRAINT t_pkey TO plain', 'ALTER TABLE t REPLICA IDENTITY USING INDEX nothing', 'ALTER TABLE t REPLICA IDENTITY USING INDEX plain',
+	'ALTER TABLE parts ALTER a TYPE bigint', 'ALTER TABLE parts ADD b int', 'ALTER TABLE parts ADD CHECK (a > 0)', 'ALTER TABLE parts ALTER a SET NOT NULL', 'ALTER TABLE parts ADD PRIMARY KEY (id)', 'ALTER TABLE parts DROP id', 'CREATE UNIQUE INDEX ON parts (a)']) WITH ORDINALITY x(d, n), mt.refused(d) o ORDER BY n;
 SELECT * FROM mt.changes('app');
 RESET search_path;
 SELECT mt.clean('app', 'twin');

@@ -301,7 +301,8 @@ finish_copies(StringInfo buf, const Table *t, List *indexes, List *foreign_keys)
 	ListCell   *lc;
 
 	foreach(lc, indexes)
-		appendStringInfoString(buf, ((IndexBuild *) lfirst(lc))->finish_sql);
+		if (((IndexBuild *) lfirst(lc))->finish_sql)
+			appendStringInfoString(buf, ((IndexBuild *) lfirst(lc))->finish_sql);
 	foreach(lc, foreign_keys)
 	{
 		ForeignKeyCopy *f = lfirst(lc);

@@ -13,6 +13,8 @@ typedef struct IndexBuild
 	char	   *name;			/* in the end */
 	char	   *hidden;			/* until then: _mig_1234_i1; a new one has its own name at once where that is free */
 	char	   *create_sql;		/* CREATE INDEX CONCURRENTLY …; NULL: it is there, and becomes a key */
+	Oid			partition;		/* that it is on; InvalidOid: the table itself */
+	LOCKMODE	lock;			/* NoLock: built CONCURRENTLY; else create_sql is an ordinary statement */
 	char	   *undo;			/* NULL: goes with its hidden columns */
 	char	   *constraint_sql; /* makes it a deferrable constraint as soon as it is built; NULL if it is none */
 	char	   *constraint_undo;

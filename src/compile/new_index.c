@@ -9,6 +9,7 @@
 
 #include "access/amapi.h"
 #include "access/reloptions.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
@@ -19,10 +20,13 @@
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "base/sql.h"
 #include "compile/index.h"
+#include "compile/operations.h"
 
 /* What an index is being written for */
 typedef struct Writer
@@ -358,14 +362,118 @@ new_index_build(const Table *t, const NewIndex *n, int number)
 	return b;
 }
 
+/* Where an OID stands in a list. */
+static int
+list_index_oid(const List *list, Oid oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+		if (lfirst_oid(lc) == oid)
+			return foreach_current_index(lc);
+	elog(ERROR, "partition %u has no parent", oid);
+	return -1;					/* keep compiler quiet */
+}
+
+/* A name for a partition's index that no relation has, and none of `taken`. */
+static char *
+partition_index_name(const NewIndex *n, const char *schema, const char *partition, List **taken)
+{
+	Oid			namespace = get_namespace_oid(schema, false);
+	char	   *name = index_name(partition, n->index, 0);
+
+	for (int i = 1; OidIsValid(get_relname_relid(name, namespace)) || list_member(*taken, makeString(sql_qualified(schema, name))); i++)
+		name = index_name(partition, n->index, i);
+	*taken = lappend(*taken, makeString(sql_qualified(schema, name)));
+	return name;
+}
+
+/* An ordinary statement among the steps that build an index of a partitioned table. */
+static IndexBuild *
+partition_statement(Oid partition, LOCKMODE lock, char *sql, char *undo)
+{
+	IndexBuild *b = palloc0(sizeof(IndexBuild));
+
+	b->partition = partition;
+	b->lock = lock;
+	b->create_sql = sql;
+	b->undo = undo;
+	return b;
+}
+
+/* Raise 0A000 for a unique index that would not be unique over all partitions. */
+static void
+check_unique_partitioned(const Table *t, const NewIndex *n)
+{
+	Relation	rel = table_open(t->relid, NoLock);
+	PartitionKey key = RelationGetPartitionKey(rel);
+	Bitmapset  *atts = NULL;
+	ListCell   *lc;
+
+	foreach(lc, n->index->indexParams)
+		if (((IndexElem *) lfirst(lc))->name)
+			atts = bms_add_member(atts, get_attnum(t->relid, ((IndexElem *) lfirst(lc))->name));
+	for (int i = 0; i < get_partition_natts(key); i++)
+		if (get_partition_col_attnum(key, i) == 0 || !bms_is_member(get_partition_col_attnum(key, i), atts))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("unique index \"%s\" of partitioned table \"%s\" must include all columns of the partition key", n->name, t->name)));
+	table_close(rel, NoLock);
+}
+
+/*
+ * How an index of a partitioned table is built: an empty one of each partitioned table first, then those of the partitions CONCURRENTLY, each attached to
+ * the one above; when the last is, the whole is valid.
+ */
+static List *
+partitioned_index_builds(const Table *t, const NewIndex *n, IndexBuild *top, List **taken)
+{
+	SqlRows    *rows = sql_queryp("SELECT p.relid::oid, s.nspname, c.relname, p.parentrelid::oid, p.isleaf FROM pg_partition_tree($1) p JOIN pg_class c ON c.oid = p.relid"
+								  " JOIN pg_namespace s ON s.oid = c.relnamespace WHERE p.level > 0 AND c.relkind <> 'f' ORDER BY p.level, c.relname", P_oid(t->relid));
+	const char *unique = n->index->unique ? "UNIQUE " : "";
+	List	   *builds = list_make1(top);
+	List	   *parents = list_make1_oid(t->relid);
+	List	   *names = list_make1(sql_qualified(t->schema, top->hidden));
+
+	if (n->index->unique)
+		check_unique_partitioned(t, n);
+	top->lock = ShareLock;
+	top->create_sql = psprintf("CREATE %sINDEX %s ON ONLY %s %s", unique, quote_identifier(top->hidden), sql_qualified(t->schema, t->name), n->sql);
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		char	  **v = rows->v[r];
+		Oid			partition = (Oid) strtoul(v[0], NULL, 10);
+		bool		leaf = v[4][0] == 't';
+		char	   *name = partition_index_name(n, v[1], v[2], taken);
+		char	   *qualified = sql_qualified(v[1], name);
+		char	   *above = list_nth(names, list_index_oid(parents, (Oid) strtoul(v[3], NULL, 10)));
+
+		builds = lappend(builds, partition_statement(partition, leaf ? NoLock : ShareLock,
+													 psprintf("CREATE %sINDEX %s%s ON %s%s %s", unique, leaf ? "CONCURRENTLY " : "", quote_identifier(name),
+															  leaf ? "" : "ONLY ", sql_qualified(v[1], v[2]), n->sql),
+													 psprintf("DROP INDEX IF EXISTS %s", qualified)));
+		builds = lappend(builds, partition_statement(partition, ShareUpdateExclusiveLock, psprintf("ALTER INDEX %s ATTACH PARTITION %s", above, qualified),
+													 psprintf("DROP INDEX IF EXISTS %s", (char *) linitial(names))));
+		parents = lappend_oid(parents, partition);
+		names = lappend(names, qualified);
+	}
+	return builds;
+}
+
 List *
 new_index_builds(const Table *t)
 {
 	List	   *builds = NIL;
+	List	   *taken = NIL;
 	ListCell   *lc;
 
 	foreach(lc, t->new_indexes)
-		builds = lappend(builds, new_index_build(t, lfirst(lc), foreach_current_index(lc) + 1));
+	{
+		NewIndex   *n = lfirst(lc);
+		IndexBuild *b = new_index_build(t, n, foreach_current_index(lc) + 1);
+
+		builds = t->partitioned ? list_concat(builds, partitioned_index_builds(t, n, b, &taken)) : lappend(builds, b);
+	}
 	return builds;
 }
 

@@ -390,8 +390,14 @@ plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 
 		if (build->create_sql == NULL)
 			continue;
-		s = add_single(b, STEP_FILL, STEP_CONCURRENTLY, t, ShareUpdateExclusiveLock, build->create_sql, build->undo);
+		s = add_single(b, STEP_FILL, build->lock == NoLock ? STEP_CONCURRENTLY : STEP_SQL, t,
+					   build->lock == NoLock ? ShareUpdateExclusiveLock : build->lock, build->create_sql, build->undo);
 		s->note = build->note;
+		if (OidIsValid(build->partition))
+		{
+			s->relid = build->partition;
+			s->relation = sql_relation_name(build->partition);
+		}
 		if (build->constraint_sql == NULL)
 			continue;
 		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, build->constraint_sql, build->constraint_undo);

@@ -146,6 +146,7 @@ typedef struct Table
 	char	   *name;			/* as it is */
 	char	   *new_name;		/* as the new version sees it */
 	Oid			owner;
+	bool		partitioned;	/* its rows are in partitions: only what changes no row can be done */
 	int			natts;			/* attribute numbers in use */
 	List	   *columns;		/* Column *, in table order, added ones last, dropped ones too */
 	List	   *constraints;	/* Constr * */
