@@ -314,6 +314,7 @@ try_statement(const MigPlan *p, const Statement *st)
 	int			level = NewGUCNestLevel();
 
 	setting_set("search_path", path_of(p, st));
+	settings_own(OWN_HIDDEN);
 	(void) sql_exec(st->sql);
 	AtEOXact_GUC(false, level);
 }
