@@ -22,6 +22,7 @@ rank_of(OperationKind kind, bool is_down)
 		case OP_DROP_COLUMN:
 			return is_down ? 4 : 0;
 		case OP_ADD_CHECK:
+		case OP_ADD_FOREIGN_KEY:
 			return 3;
 		case OP_SET_NOT_NULL:
 		case OP_DROP_NOT_NULL:
@@ -41,6 +42,8 @@ concerns_column(const Operation *op, const char *column)
 		return strcmp(op->column, column) == 0;
 	if (op->kind == OP_ADD_CHECK)
 		return raw_expr_names(op->expr, column);
+	if (op->kind == OP_ADD_FOREIGN_KEY)
+		return list_member(op->constraint->fk_attrs, makeString(unconstify(char *, column)));
 	return op->kind == OP_DROP_CONSTRAINT;
 }
 
