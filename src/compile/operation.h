@@ -60,7 +60,7 @@ typedef struct Operation
 {
 	OperationKind kind;
 	const char *path;			/* where in the definition: "operations[0].alter_column" or "statement 1" */
-	const char *source;			/* definition text that `location` points into; NULL for JSON */
+	const char *source;			/* definition text that `location` points into; NULL for a manifest's */
 	int			location;		/* offset in source for error positions; -1 if unknown */
 	char	   *schema;			/* as written, NULL if not qualified */
 	char	   *table;

@@ -173,15 +173,13 @@ check_new_names(const MigPlan *plan)
 	List	   *names = NIL;
 	ListCell   *lc;
 
-	foreach(lc, plan->parked)
-		names = lappend(names, lfirst(lc));
 	foreach(lc, plan->tables)
 	{
 		Table	   *t = lfirst(lc);
 
 		if (t->dropped)
 			continue;
-		if (name_in(names, t->new_name))
+		if (name_in(names, t->new_name) || plan_has_created(plan, t->new_name))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_TABLE),
 					 errmsg("relation \"%s\" already exists", t->new_name),

@@ -7,6 +7,7 @@
  */
 #include "base/compat.h"
 
+#include "commands/defrem.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -281,8 +282,8 @@ rules_sql(StringInfo buf, const Table *t)
 		if (r->filled)
 			continue;
 		appendStringInfo(buf, "%s mig.holds(t.xmin, t.cmin, %s::pg_catalog.regclass, %s, %s, %s, (%s))", first ? " WHERE" : " AND",
-						 quote_literal_cstr(sql_qualified(t->schema, t->name)), r->column ? "'n'" : "'c'",
-						 quote_literal_cstr(r->name ? r->name : ""), quote_literal_cstr(r->column ? r->column->name : ""), r->sql);
+						 quote_literal_cstr(sql_qualified(t->schema, t->name)), r->column && !r->column->not_null_check ? "'n'" : "'c'",
+						 quote_literal_cstr(r->column ? makeObjectName(t->new_name, r->column->name, "not_null") : r->name), quote_literal_cstr(r->column ? r->column->name : ""), r->sql);
 		first = false;
 	}
 	if (!first)
