@@ -17,6 +17,7 @@
 
 PG_FUNCTION_INFO_V1(mig_make_views);
 PG_FUNCTION_INFO_V1(mig_drop_views);
+PG_FUNCTION_INFO_V1(mig_free_type);
 
 /* mig.make_views(base, version, except): a view of each table of the base schema but these that the version does not show yet. */
 PGDLLEXPORT Datum
@@ -55,6 +56,25 @@ mig_drop_views(PG_FUNCTION_ARGS)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) sql_exec(psprintf("DROP VIEW %s", sql_qualified(version, rows->v[r][0])));
+	}
+	PG_RETURN_VOID();
+}
+
+/* mig.free_type(type): closed views of versions give a type up, so that it can be dropped. */
+PGDLLEXPORT Datum
+mig_free_type(PG_FUNCTION_ARGS)
+{
+	Oid			type = PG_GETARG_OID(0);
+	SqlRows    *rows = sql_queryp("SELECT DISTINCT c.oid FROM mig.version_schema s JOIN pg_namespace n ON n.nspname = s.schema_name"
+								  " JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind = 'v' JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
+								  " JOIN pg_type y ON y.oid = a.atttypid WHERE $1 IN (y.oid, y.typelem) ORDER BY 1", P_oid(type));
+
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		char	   *sql = view_free_type_sql((Oid) strtoul(rows->v[r][0], NULL, 10), type);
+
+		if (sql)
+			(void) sql_exec(sql);
 	}
 	PG_RETURN_VOID();
 }

@@ -23,7 +23,6 @@ static const Refusal refused_statements[] = {
 	{T_DropStmt, NULL, "Run it by itself after mig_complete, when no version needs the object any more."},
 	{T_AlterObjectSchemaStmt, "SET SCHEMA", "Versions belong to one schema: run ALTER ... SET SCHEMA by itself, when no migration is active."},
 	{T_AlterTableMoveAllStmt, "ALTER TABLE ALL IN TABLESPACE", "It copies tables under exclusive locks: run it by itself when no one uses them."},
-	{T_AlterOwnerStmt, NULL, HINT_PLAIN},
 	{T_InsertStmt, NULL, "Existing rows get their values from USING or the option \"up\"."},
 	{T_UpdateStmt, NULL, "Existing rows get their values from USING or the option \"up\"."},
 	{T_DeleteStmt, NULL, "Delete rows by itself, in small batches."},
@@ -31,33 +30,15 @@ static const Refusal refused_statements[] = {
 	{T_TransactionStmt, NULL, "Leave it out: a migration is started in the caller's transaction and driven in transactions of its own."},
 	{T_VariableSetStmt, NULL, "Run SET before the call: expressions keep the settings of the start."},
 	{T_GrantStmt, NULL, "Grant on the table by itself: version views take its grants over when a migration starts; grant on open ones, too."},
-	{T_CreateTrigStmt, NULL, HINT_PLAIN},
-	{T_ViewStmt, NULL, HINT_LATER},
 	{-1, NULL, "A definition is made of ALTER TABLE and COMMENT ON COLUMN or TABLE statements; run others by themselves."}
 };
 
 /* Sub-commands of ALTER TABLE */
 static const Refusal refused_commands[] = {
-	{AT_SetStatistics, "SET STATISTICS", HINT_PLAIN},
-	{AT_SetOptions, "SET (...) of a column", HINT_PLAIN},
-	{AT_ResetOptions, "RESET (...) of a column", HINT_PLAIN},
-	{AT_SetStorage, "SET STORAGE", HINT_PLAIN},
-	{AT_SetCompression, "SET COMPRESSION", HINT_PLAIN},
-	{AT_ValidateConstraint, "VALIDATE CONSTRAINT", "Run it by itself: it does not block writes. A CHECK added by a migration is validated by it."},
-	{AT_AlterConstraint, "ALTER CONSTRAINT", HINT_PLAIN},
-	{AT_ChangeOwner, "OWNER TO", HINT_PLAIN},
-	{AT_ClusterOn, "CLUSTER ON", HINT_PLAIN},
-	{AT_DropCluster, "SET WITHOUT CLUSTER", HINT_PLAIN},
 	{AT_SetLogged, "SET LOGGED", "It rewrites the table under an exclusive lock: run it by itself when no one uses the table."},
 	{AT_SetUnLogged, "SET UNLOGGED", "It rewrites the table under an exclusive lock: run it by itself when no one uses the table."},
 	{AT_SetAccessMethod, "SET ACCESS METHOD", "It rewrites the table under an exclusive lock: run it by itself when no one uses the table."},
 	{AT_SetTableSpace, "SET TABLESPACE", "It copies the table under an exclusive lock: run it by itself when no one uses the table."},
-	{AT_SetRelOptions, "SET (...)", HINT_PLAIN},
-	{AT_ResetRelOptions, "RESET (...)", HINT_PLAIN},
-	{AT_EnableTrig, "ENABLE TRIGGER", HINT_PLAIN},
-	{AT_EnableAlwaysTrig, "ENABLE ALWAYS TRIGGER", HINT_PLAIN},
-	{AT_EnableReplicaTrig, "ENABLE REPLICA TRIGGER", HINT_PLAIN},
-	{AT_DisableTrig, "DISABLE TRIGGER", HINT_PLAIN},
 	{AT_EnableTrigAll, "ENABLE TRIGGER ALL", HINT_PLAIN},
 	{AT_DisableTrigAll, "DISABLE TRIGGER ALL", "It would stop the triggers that keep versions in sync."},
 	{AT_EnableTrigUser, "ENABLE TRIGGER USER", HINT_PLAIN},
@@ -66,16 +47,8 @@ static const Refusal refused_commands[] = {
 	{AT_DropInherit, "NO INHERIT", HINT_LATER},
 	{AT_AddOf, "OF", HINT_LATER},
 	{AT_DropOf, "NOT OF", HINT_LATER},
-	{AT_EnableRowSecurity, "ENABLE ROW LEVEL SECURITY", HINT_PLAIN},
-	{AT_DisableRowSecurity, "DISABLE ROW LEVEL SECURITY", HINT_PLAIN},
-	{AT_ForceRowSecurity, "FORCE ROW LEVEL SECURITY", HINT_PLAIN},
-	{AT_NoForceRowSecurity, "NO FORCE ROW LEVEL SECURITY", HINT_PLAIN},
 	{AT_AttachPartition, "ATTACH PARTITION", HINT_LATER},
 	{AT_DetachPartition, "DETACH PARTITION", "Run ALTER TABLE ... DETACH PARTITION ... CONCURRENTLY by itself."},
-	{AT_AddIdentity, "ADD GENERATED AS IDENTITY", "Use SET DEFAULT nextval('...') with a sequence of your own, or add it by itself after mig_complete."},
-	{AT_SetIdentity, "SET GENERATED", HINT_PLAIN},
-	{AT_DropIdentity, "DROP IDENTITY", HINT_PLAIN},
-	{AT_DropExpression, "DROP EXPRESSION", HINT_PLAIN},
 	{-1, "this form of ALTER TABLE", "Supported are ADD, DROP, RENAME and ALTER COLUMN (TYPE, DEFAULT, NOT NULL), and ADD CHECK, DROP and RENAME CONSTRAINT; run others by themselves."}
 };
 
@@ -426,6 +399,36 @@ read_command(const Reader *reader, const AlterTableCmd *command)
 			op = ddl_add(reader, OP_REPLICA_IDENTITY, NULL);
 			op->identity = castNode(ReplicaIdentityStmt, command->def)->identity_type;
 			op->name = castNode(ReplicaIdentityStmt, command->def)->name;
+			break;
+		case AT_ValidateConstraint:
+			ddl_add(reader, OP_VALIDATE_CONSTRAINT, NULL)->name = command->name;
+			break;
+		case AT_SetStatistics:
+		case AT_SetOptions:
+		case AT_ResetOptions:
+		case AT_SetStorage:
+		case AT_SetCompression:
+		case AT_AddIdentity:
+		case AT_SetIdentity:
+		case AT_DropIdentity:
+		case AT_DropExpression:
+			ddl_read_at_end(reader, command->name);
+			break;
+		case AT_AlterConstraint:
+		case AT_ChangeOwner:
+		case AT_ClusterOn:
+		case AT_DropCluster:
+		case AT_SetRelOptions:
+		case AT_ResetRelOptions:
+		case AT_EnableTrig:
+		case AT_EnableAlwaysTrig:
+		case AT_EnableReplicaTrig:
+		case AT_DisableTrig:
+		case AT_EnableRowSecurity:
+		case AT_DisableRowSecurity:
+		case AT_ForceRowSecurity:
+		case AT_NoForceRowSecurity:
+			ddl_read_at_end(reader, NULL);
 			break;
 		default:
 			ddl_refuse_from(reader, refused_commands, command->subtype, -1, NULL);

@@ -46,6 +46,9 @@ extern Operation *ddl_add(const Reader *reader, OperationKind kind, const char *
 extern void ddl_check_relation(const Reader *reader, bool missing_ok);
 extern void ddl_check_behavior(const Reader *reader, DropBehavior behavior);
 
+/* Read a sub-command of ALTER TABLE that changes nothing a client sees, on a column or on the table (NULL). */
+extern void ddl_read_at_end(const Reader *reader, const char *column);
+
 /* Read a statement that changes no shape of an existing table; false when it is none. */
 extern bool ddl_read_plain(Reader *reader);
 

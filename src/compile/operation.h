@@ -43,8 +43,9 @@ typedef enum OperationKind
 	OP_CREATE_TABLE,			/* sql, table; [columns = tables its foreign keys refer to] */
 	OP_PLAIN,					/* sql, undo: a statement for something that no client uses yet; run in expand, and on trial while compiling */
 	OP_SQL,						/* sql, undo: the user's own statements, alone in their definition; run in expand */
-	OP_AT_END,					/* sql: run in the swap, last */
-	OP_REPLACE_FUNCTION			/* sql: CREATE OR REPLACE FUNCTION or PROCEDURE; name, schema: its own; location: of the name in sql, length: of the name */
+	OP_AT_END,					/* sql: run in the swap, last; [table + tail, column: the names of the end go between sql and tail] */
+	OP_VALIDATE_CONSTRAINT,		/* name: of one that is NOT VALID */
+	OP_REPLACE_FUNCTION			/* sql: CREATE OR REPLACE FUNCTION or PROCEDURE; undo: DROP of it; name_offset, name_length: its name in sql */
 } OperationKind;
 
 /* An expression as written */
@@ -82,7 +83,11 @@ typedef struct Operation
 	char		identity;		/* of OP_REPLICA_IDENTITY: REPLICA_IDENTITY_…; of OP_ADD_COLUMN: ATTRIBUTE_IDENTITY_…, '\0' if it is none */
 	List	   *sequence;		/* raw DefElem *: options of the identity's sequence */
 	char	   *sql;			/* one statement or several, as written: names are looked up with the definition's search_path, the base schema first */
-	char	   *undo;			/* the same; NULL: nothing to undo */
+	char	   *tail;			/* what follows a table's name in sql, NULL if sql is whole */
+	char	   *undo;			/* the same as sql; NULL: nothing to undo */
+	const char *note;			/* what the user should know of the statement */
+	int			name_offset;	/* of a function's name in sql, */
+	int			name_length;	/* with its schema */
 } Operation;
 
 /*
@@ -96,6 +101,7 @@ typedef struct Definition
 	char	   *options;		/* a manifest's "options" as jsonb text, or NULL */
 	List	   *operations;		/* Operation *, in order */
 	List	   *created;		/* char *: names of the tables created so far */
+	List	   *made;			/* of the DDL front end: other objects made so far */
 } Definition;
 
 /*
@@ -128,6 +134,9 @@ extern int	source_position(const char *source, int location);
  * becomes known.
  */
 extern void operation_normalize(Operation *op);
+
+/* Does a statement's text have this word (an identifier, as the catalog has it)? */
+extern bool statement_mentions(const char *text, const char *word);
 
 /* Parse one expression's text ("SELECT …" or "WITH …" stands for a scalar sub-query). 42601 with the path in the context. */
 extern RawExpr *raw_expr(const char *text, const char *path);

@@ -380,10 +380,7 @@ apply_operation(MigPlan *p, const Operation *op)
 			index_operation(p, op);
 			break;
 		case OP_REPLACE_FUNCTION:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("a function cannot be replaced in a migration yet"),
-					 source_position(op->source, op->location)));
+			plan_replace_function(p, op);
 			break;
 		case OP_ADD_COLUMN:
 			if (brings_sequence(op))

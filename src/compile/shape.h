@@ -98,7 +98,8 @@ typedef struct Constr
 	Oid			index;			/* of p, u, x */
 	char	   *definition;		/* pg_get_constraintdef */
 	char	   *check;			/* expression of a CHECK */
-	bool		validated;
+	bool		validated;		/* it is, or will be */
+	bool		validate;		/* by an operation */
 	bool		no_inherit;
 	char	   *comment;
 	char	   *new_name;		/* NULL unless renamed */

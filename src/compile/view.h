@@ -19,6 +19,9 @@ extern char *view_closed_again_sql(const char *version_schema, const Table *tabl
 /* Closes an existing version view, whatever its columns are. */
 extern char *view_close_existing_sql(Oid view, const char *message, const char *hint);
 
+/* Makes an existing closed view again without a type that is to be dropped: text stands in for it. NULL when the view is not closed. */
+extern char *view_free_type_sql(Oid view, Oid type);
+
 /* Closes a view of the table's old shape, one that this migration made. */
 extern char *view_closed_old_sql(const char *schema, const Table *table, const char *message, const char *hint);
 
