@@ -6,6 +6,7 @@
  */
 #include "base/compat.h"
 
+#include "catalog/pg_constraint.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -82,7 +83,7 @@ drop_old(StringInfo buf, const Table *t)
 	{
 		Constr	   *k = lfirst(lc);
 
-		if (k->dropped)
+		if (k->dropped && k->type != CONSTRAINT_FOREIGN)	/* those went first */
 			appendStringInfo(buf, "ALTER TABLE %s DROP CONSTRAINT %s;\n", table, quote_identifier(k->name));
 	}
 	foreach(lc, t->indexes)
@@ -300,7 +301,8 @@ finish_copies(StringInfo buf, const Table *t, List *indexes, List *foreign_keys)
 	ListCell   *lc;
 
 	foreach(lc, indexes)
-		appendStringInfoString(buf, ((IndexBuild *) lfirst(lc))->finish_sql);
+		if (((IndexBuild *) lfirst(lc))->finish_sql)
+			appendStringInfoString(buf, ((IndexBuild *) lfirst(lc))->finish_sql);
 	foreach(lc, foreign_keys)
 	{
 		ForeignKeyCopy *f = lfirst(lc);
@@ -337,27 +339,4 @@ swap_sql(const MigPlan *p, const Table *t, bool has_inner, List *indexes, List *
 		appendStringInfo(&buf, "COMMENT ON TABLE %s IS %s;\n", sql_qualified(t->schema, t->new_name),
 						 t->comment ? quote_literal_cstr(t->comment) : "NULL");
 	return buf.data;
-}
-
-List *
-close_old_versions(const MigPlan *p)
-{
-	const char *hint = psprintf("Use schema \"%s\".", p->version_schema);
-	List	   *closings = NIL;
-	ListCell   *lc;
-
-	foreach(lc, p->tables)
-	{
-		Table	   *t = lfirst(lc);
-		SqlRows    *rows = sql_queryp("SELECT c.oid, s.schema_name FROM mig.version_schema s JOIN pg_namespace n ON n.nspname = s.schema_name"
-									  " JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind = 'v' AND c.relname = $2"
-									  " WHERE s.base_schema = $1 AND s.phase = 'completed'", P_text(p->schema), P_text(t->name));
-
-		for (uint64 r = 0; r < rows->n; r++)
-			closings = lappend(closings, view_close_existing_sql((Oid) strtoul(rows->v[r][0], NULL, 10),
-																 psprintf("version \"%s\" has ended", rows->v[r][1]), hint));
-		if (p->baseline)
-			closings = lappend(closings, view_closed_old_sql(p->baseline, t, psprintf("version \"%s\" has ended", p->baseline), hint));
-	}
-	return closings;
 }

@@ -346,6 +346,51 @@ check_dependents(const Table *t)
 				 errhint("Drop these before the migration and create them again afterwards.")));
 }
 
+/* Does this migration drop a foreign key, or its table or one of its columns? */
+static bool
+foreign_key_goes(List *tables, Oid oid)
+{
+	ListCell   *lc;
+	ListCell   *kc;
+
+	foreach(lc, tables)
+	{
+		Table	   *t = lfirst(lc);
+
+		foreach(kc, t->constraints)
+		{
+			Constr	   *k = lfirst(kc);
+
+			if (k->oid == oid)
+				return t->dropped || k->dropped || bms_overlap(k->columns, shape_dropped_atts(t));
+		}
+	}
+	return false;
+}
+
+void
+check_referenced(const Table *t, List *tables)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->indexes)
+	{
+		OldIndex   *x = lfirst(lc);
+		SqlRows    *rows;
+
+		if (!x->dropped)
+			continue;
+		rows = sql_queryp("SELECT k.oid, k.conname, k.conrelid::regclass FROM pg_constraint k WHERE k.contype = 'f' AND k.conindid = $1 ORDER BY 2", P_oid(x->oid));
+		for (uint64 r = 0; r < rows->n; r++)
+			if (!foreign_key_goes(tables, (Oid) strtoul(rows->v[r][0], NULL, 10)))
+				ereport(ERROR,
+						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+						 errmsg("cannot drop %s \"%s\" of table \"%s\" because a foreign key depends on it", x->constraint ? "constraint" : "index", x->name, t->name),
+						 errdetail("Constraint \"%s\" on table %s refers to it.", rows->v[r][1], rows->v[r][2]),
+						 errhint("Drop that foreign key in the same migration.")));
+	}
+}
+
 void
 check_dropped(const Table *t, List *tables)
 {

@@ -24,6 +24,7 @@
 #include "base/settings.h"
 #include "base/sql.h"
 #include "compile/plan_statement.h"
+#include "compile/chain.h"
 #include "compile/plan_steps.h"
 #include "compile/sequence.h"
 #include "store/options.h"
@@ -437,6 +438,7 @@ compile(MigPlan *p, const Definition *d)
 	setting_set("search_path", "pg_catalog, pg_temp");
 	sql_portable_texts();
 	plan_steps(p);
+	chain_finish(p);
 }
 
 /* Are there statements to be run on trial? */
@@ -506,6 +508,7 @@ plan_compile(const char *name, const char *definition, const char *options, LOCK
 		: pstrdup(options ? options : "{}");
 	options_check(p->options, false);
 	plan_names(p, name, d);
+	chain_begin(p, d);
 	p->settings = session_settings();
 	p->search_path = statement_search_path(p->schema);
 	subscribers = option_text(p->options, "subscribers");
