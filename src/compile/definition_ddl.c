@@ -55,9 +55,6 @@ static const Refusal refused_commands[] = {
 /* Constraints of an added column */
 static const Refusal refused_column_constraints[] = {
 	{CONSTR_GENERATED, "GENERATED ALWAYS AS ... STORED on an added column", "It rewrites the table: add a plain column and give its expression as the option \"up\"."},
-	{CONSTR_PRIMARY, "PRIMARY KEY on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX."},
-	{CONSTR_UNIQUE, "UNIQUE on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD UNIQUE USING INDEX."},
-	{CONSTR_FOREIGN, "REFERENCES on an added column", "Add the column, complete, then ADD FOREIGN KEY ... NOT VALID and VALIDATE CONSTRAINT."},
 	{-1, "this constraint on an added column", HINT_COLUMN}
 };
 
@@ -185,6 +182,8 @@ ddl_add(const Reader *reader, OperationKind kind, const char *column)
 	op->location = reader->location;
 	op->schema = reader->relation->schemaname;
 	op->table = reader->relation->relname;
+	op->only = !reader->relation->inh;
+	op->missing_ok = reader->missing_ok;
 	op->column = unconstify(char *, column);
 	return op;
 }
@@ -198,7 +197,7 @@ expression(const Reader *reader, Node *node, const char *clause)
 
 /* Refuses what a table's name may carry but an online migration cannot follow. */
 void
-ddl_check_relation(const Reader *reader, bool missing_ok)
+ddl_check_relation(const Reader *reader)
 {
 	const RangeVar *relation = reader->relation;
 
@@ -206,10 +205,6 @@ ddl_check_relation(const Reader *reader, bool missing_ok)
 		ddl_refuse(reader, relation->location, "a table named with its database", "Write table or schema.table.");
 	if (relation->schemaname != NULL && strcmp(relation->schemaname, "pg_temp") == 0)
 		ddl_refuse(reader, relation->location, "a temporary table", "Only its own session sees it: run the statement by itself.");
-	if (!relation->inh)
-		ddl_refuse(reader, relation->location, "ONLY", "A migration changes the table with its children: leave ONLY out.");
-	if (missing_ok)
-		ddl_refuse(reader, reader->start, "IF EXISTS of the table", "A migration is made for tables that exist: leave IF EXISTS out.");
 }
 
 /* Refuses CASCADE. */
@@ -301,13 +296,115 @@ read_column_constraint(const Reader *reader, Operation *op, const Constraint *co
 			op->sequence = constraint->options;
 			break;
 		case CONSTR_CHECK:
+		case CONSTR_UNIQUE:
+		case CONSTR_PRIMARY:
+		case CONSTR_FOREIGN:
+		case CONSTR_ATTR_DEFERRABLE:
+		case CONSTR_ATTR_NOT_DEFERRABLE:
+		case CONSTR_ATTR_DEFERRED:
+		case CONSTR_ATTR_IMMEDIATE:
 			break;
 		default:
 			ddl_refuse_from(reader, refused_column_constraints, constraint->contype, constraint->location, NULL);
 	}
 }
 
-/* Reads ADD COLUMN; its CHECKs become operations of their own behind it. */
+/* Raises the error for DEFERRABLE and its like where they cannot be. */
+static void
+bad_attribute(const Reader *reader, const Constraint *attribute, const char *message)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("%s", message),
+			 source_position(reader->source, attribute->location)));
+}
+
+/* Gives the key before it one attribute; *said: DEFERRABLE or NOT DEFERRABLE was written for it. */
+static void
+apply_attribute(const Reader *reader, Constraint *key, const Constraint *attribute, bool *said)
+{
+	bool		deferrable = attribute->contype == CONSTR_ATTR_DEFERRABLE;
+
+	if (key == NULL)
+		bad_attribute(reader, attribute, "misplaced DEFERRABLE or INITIALLY clause");
+	if (deferrable || attribute->contype == CONSTR_ATTR_NOT_DEFERRABLE)
+	{
+		if (*said)
+			bad_attribute(reader, attribute, "multiple DEFERRABLE/NOT DEFERRABLE clauses not allowed");
+		*said = true;
+		key->deferrable = deferrable;
+	}
+	else
+	{
+		key->initdeferred = attribute->contype == CONSTR_ATTR_DEFERRED;
+		if (key->initdeferred && !*said)
+			key->deferrable = true;
+	}
+	if (key->initdeferred && !key->deferrable)
+		bad_attribute(reader, attribute, "constraint declared INITIALLY DEFERRED must be DEFERRABLE");
+}
+
+/* Folds what follows a key of an added column into it, as the server does. */
+static void
+fold_attributes(const Reader *reader, List *constraints)
+{
+	Constraint *key = NULL;
+	bool		said = false;
+	ListCell   *lc;
+
+	foreach(lc, constraints)
+	{
+		Constraint *constraint = lfirst_node(Constraint, lc);
+
+		switch (constraint->contype)
+		{
+			case CONSTR_ATTR_DEFERRABLE:
+			case CONSTR_ATTR_NOT_DEFERRABLE:
+			case CONSTR_ATTR_DEFERRED:
+			case CONSTR_ATTR_IMMEDIATE:
+				apply_attribute(reader, key, constraint, &said);
+				break;
+			case CONSTR_UNIQUE:
+			case CONSTR_PRIMARY:
+			case CONSTR_FOREIGN:
+				key = constraint;
+				said = false;
+				break;
+			default:
+				key = NULL;
+		}
+	}
+}
+
+/* Reads a CHECK or a key of an added column, which becomes an operation of its own. */
+static void
+read_part(const Reader *reader, const char *column, Constraint *constraint)
+{
+	Operation  *op;
+
+	switch (constraint->contype)
+	{
+		case CONSTR_CHECK:
+			read_check(reader, constraint);
+			break;
+		case CONSTR_UNIQUE:
+		case CONSTR_PRIMARY:
+			constraint->keys = list_make1(makeString(pstrdup(column)));
+			read_key(reader, constraint);
+			break;
+		case CONSTR_FOREIGN:
+			constraint->fk_attrs = list_make1(makeString(pstrdup(column)));
+			op = ddl_add(reader, OP_ADD_FOREIGN_KEY, NULL);
+			op->location = constraint->location;
+			op->name = constraint->conname;
+			op->constraint = constraint;
+			break;
+		default:
+			break;
+	}
+}
+
+/* Reads ADD COLUMN; its CHECKs and keys become operations of their own behind it. */
 static void
 read_add_column(const Reader *reader, const AlterTableCmd *command)
 {
@@ -324,15 +421,15 @@ read_add_column(const Reader *reader, const AlterTableCmd *command)
 		read_column_constraint(reader, op, lfirst_node(Constraint, lc), &nullable);
 	if (op->identity && nullable)
 		conflict(reader, linitial_node(Constraint, def->constraints), "conflicting NULL and GENERATED AS IDENTITY");
+	fold_attributes(reader, def->constraints);
 	foreach(lc, def->constraints)
 	{
-		Constraint *constraint = lfirst_node(Constraint, lc);
+		int			before = list_length(reader->definition->operations);
 
-		if (constraint->contype != CONSTR_CHECK)
-			continue;
-		if (op->if_exists)
-			ddl_refuse(reader, constraint->location, "CHECK together with IF NOT EXISTS", "Leave IF NOT EXISTS out, or add the CHECK in a migration of its own.");
-		read_check(reader, constraint);
+		read_part(reader, def->colname, lfirst_node(Constraint, lc));
+		if (op->if_exists && list_length(reader->definition->operations) > before)
+			ddl_refuse(reader, lfirst_node(Constraint, lc)->location, "a constraint together with IF NOT EXISTS",
+					   "Leave IF NOT EXISTS out, or add the constraint in a migration of its own.");
 	}
 }
 
@@ -446,7 +543,8 @@ read_alter_table(Reader *reader, const AlterTableStmt *statement)
 		ddl_refuse_statement(reader);
 	reader->relation = statement->relation;
 	ddl_scan(reader, locations, n);
-	ddl_check_relation(reader, statement->missing_ok);
+	reader->missing_ok = statement->missing_ok;
+	ddl_check_relation(reader);
 	for (int i = 0; i < n; i++)
 	{
 		reader->location = locations[i];
@@ -460,7 +558,7 @@ read_create_index(Reader *reader, IndexStmt *statement)
 {
 	reader->relation = statement->relation;
 	ddl_scan(reader, NULL, 0);
-	ddl_check_relation(reader, false);
+	ddl_check_relation(reader);
 	ddl_add(reader, OP_CREATE_INDEX, NULL)->index = statement;
 }
 
@@ -514,7 +612,8 @@ read_rename(Reader *reader, const RenameStmt *statement)
 		ddl_refuse_statement(reader);
 	reader->relation = statement->relation;
 	ddl_scan(reader, &reader->location, 1);
-	ddl_check_relation(reader, statement->missing_ok);
+	reader->missing_ok = statement->missing_ok;
+	ddl_check_relation(reader);
 	ddl_check_behavior(reader, statement->behavior);
 
 	if (statement->renameType == OBJECT_TABLE)
@@ -555,7 +654,7 @@ read_comment(Reader *reader, const CommentStmt *statement)
 	if (list_length(names) > 2)
 		ddl_refuse(reader, -1, "a table named with its database", "Write table or schema.table.");
 	reader->relation = makeRangeVar(list_length(names) == 2 ? strVal(linitial(names)) : NULL, strVal(llast(names)), -1);
-	ddl_check_relation(reader, false);
+	ddl_check_relation(reader);
 
 	op = ddl_add(reader, column != NULL ? OP_COMMENT_COLUMN : OP_COMMENT_TABLE, column);
 	if (statement->comment != NULL && *statement->comment != '\0')

@@ -163,7 +163,7 @@ statement_text(const Reader *reader)
 static Operation *
 add_text(const Reader *reader, OperationKind kind, char *text)
 {
-	static const RangeVar none = {.type = T_RangeVar};
+	static const RangeVar none = {.type = T_RangeVar,.inh = true};
 	Reader		bound = *reader;
 	Operation  *op;
 
@@ -200,7 +200,7 @@ forget_created(const Reader *reader, const char *name)
 static void
 check_new_relation(const Reader *reader, const RangeVar *relation)
 {
-	ddl_check_relation(reader, false);
+	ddl_check_relation(reader);
 	if (relation->relpersistence == RELPERSISTENCE_TEMP)
 		ddl_refuse(reader, relation->location, "a temporary table", "Only its own session sees it: run the statement by itself.");
 }
@@ -362,7 +362,7 @@ read_drop_table(Reader *reader, const DropStmt *statement)
 		relation->location = drop_location(reader, statement, n++);
 		reader->relation = relation;
 		reader->location = relation->location;
-		ddl_check_relation(reader, false);
+		ddl_check_relation(reader);
 		ddl_add(reader, OP_DROP_TABLE, NULL)->if_exists = statement->missing_ok;
 		forget_created(reader, relation->relname);
 	}
@@ -412,7 +412,7 @@ read_on_existing(Reader *reader, RangeVar *relation)
 	reader->relation = relation;
 	ddl_scan(reader, NULL, 0);
 	reader->location = relation->location >= 0 ? relation->location : location_after_on(reader);
-	ddl_check_relation(reader, false);
+	ddl_check_relation(reader);
 	(void) add_on_table(reader, reader->location);
 }
 

@@ -74,6 +74,8 @@ typedef struct Operation
 	bool		not_null;
 	bool		no_inherit;
 	bool		if_exists;		/* DROP COLUMN/CONSTRAINT IF EXISTS / ADD COLUMN IF NOT EXISTS */
+	bool		only;			/* ONLY table: it must have no children */
+	bool		missing_ok;		/* ALTER TABLE IF EXISTS */
 	RawExpr    *expr;
 	RawExpr    *up;
 	RawExpr    *down;

@@ -234,6 +234,8 @@ plan_create_table(MigPlan *p, const Operation *op)
 
 	check_schema(p, op);
 	park_name(p, op->table);
+	if (op->if_exists && !plan_name_in(p->parked, op->table) && OidIsValid(get_relname_relid(op->table, get_namespace_oid(p->schema, false))))
+		return;
 	st = add_statement(p, &p->early, op);
 	st->relation = sql_qualified(p->schema, op->table);
 	p->created = lappend(p->created, op->table);
@@ -266,6 +268,12 @@ plan_plain_statement(MigPlan *p, const Operation *op)
 	Statement  *st;
 
 	check_schema(p, op);
+	if (op->table && !plan_has_created(p, op->table))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" is not created by this migration: it exists", op->table),
+				 errhint("Leave CREATE TABLE IF NOT EXISTS out."),
+				 source_position(op->source, op->location)));
 	st = add_statement(p, &p->early, op);
 	if (op->table)
 		st->relation = sql_qualified(p->schema, op->table);
@@ -310,6 +318,77 @@ check_drop(const MigPlan *p, const DropStmt *drop)
 	return before;
 }
 
+/* Raise if a relation that a late statement changes is not there, is of another kind, or not the caller's. */
+static void
+check_changed_relation(const RangeVar *relation, ObjectType type, bool missing_ok)
+{
+	Oid			relid = RangeVarGetRelid(relation, NoLock, missing_ok);
+	char		kind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
+	bool		right = type == OBJECT_VIEW ? kind == RELKIND_VIEW
+		: type == OBJECT_MATVIEW ? kind == RELKIND_MATVIEW
+		: type == OBJECT_SEQUENCE ? kind == RELKIND_SEQUENCE
+		: type == OBJECT_INDEX ? kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX : true;
+
+	if (!OidIsValid(relid))
+		return;
+	if (!right)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("relation \"%s\" is of another kind", relation->relname)));
+	if (!mig_relation_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(kind), relation->relname);
+}
+
+/* Raise if something that a late statement changes is not there, or not the caller's. */
+static void
+check_changed_object(ObjectType type, Node *object, bool missing_ok)
+{
+	Relation	relation = NULL;
+	ObjectAddress address = get_object_address(type, object, &relation, AccessShareLock, missing_ok);
+
+	if (OidIsValid(address.objectId))
+		check_object_ownership(GetUserId(), type, address, object, relation);
+	if (relation)
+		relation_close(relation, NoLock);
+}
+
+/* Check what can be checked of a late statement now. An index may be one that the migration makes. */
+static void
+check_late(const MigPlan *p, Node *statement)
+{
+	int			level = NewGUCNestLevel();
+
+	setting_set("search_path", p->search_path);
+	if (IsA(statement, RenameStmt) && ((RenameStmt *) statement)->relation)
+		check_changed_relation(((RenameStmt *) statement)->relation, ((RenameStmt *) statement)->renameType, ((RenameStmt *) statement)->missing_ok);
+	else if (IsA(statement, RenameStmt))
+		check_changed_object(((RenameStmt *) statement)->renameType, ((RenameStmt *) statement)->object, ((RenameStmt *) statement)->missing_ok);
+	else if (IsA(statement, AlterTableStmt))
+		check_changed_relation(((AlterTableStmt *) statement)->relation, ((AlterTableStmt *) statement)->objtype, ((AlterTableStmt *) statement)->missing_ok);
+	else if (IsA(statement, AlterSeqStmt))
+		check_changed_relation(((AlterSeqStmt *) statement)->sequence, OBJECT_SEQUENCE, ((AlterSeqStmt *) statement)->missing_ok);
+	else if (IsA(statement, AlterOwnerStmt))
+		check_changed_object(((AlterOwnerStmt *) statement)->objectType, ((AlterOwnerStmt *) statement)->object, false);
+	else if (IsA(statement, CommentStmt) && ((CommentStmt *) statement)->objtype != OBJECT_INDEX)
+		check_changed_object(((CommentStmt *) statement)->objtype, ((CommentStmt *) statement)->object, false);
+	AtEOXact_GUC(false, level);
+}
+
+/* Row-level security and column grants do not go together in a version's view. */
+static void
+check_row_security(const Operation *op, const Table *t)
+{
+	if (pg_strncasecmp(op->tail, " enable", strlen(" enable")) != 0 || !statement_mentions(op->tail, "row"))
+		return;
+	if (sql_textp("SELECT 1 FROM pg_attribute WHERE attrelid = $1 AND attacl IS NOT NULL AND NOT attisdropped LIMIT 1", P_oid(t->relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("row-level security cannot be enabled on table \"%s\", which has column grants", t->name),
+				 errdetail("A version's view checks either the one or the other."),
+				 errhint("Grant on the whole table instead, then migrate."),
+				 source_position(op->source, op->location)));
+}
+
 void
 plan_late_statement(MigPlan *p, const Operation *op)
 {
@@ -322,11 +401,14 @@ plan_late_statement(MigPlan *p, const Operation *op)
 		st->tail = op->tail;
 		st->shape = shape_snapshot(st->table);
 		st->op = op;
+		check_row_security(op, st->table);
 	}
 	else
 	{
 		Node	   *statement = only_statement(op->sql);
 
+		if (statement)
+			check_late(p, statement);
 		if (statement && IsA(statement, DropStmt))
 			st->sql = psprintf("%s%s", check_drop(p, (DropStmt *) statement), op->sql);
 	}
@@ -415,7 +497,7 @@ check_names(const Statement *st)
 	{
 		SnapshotColumn *then = lfirst(lc);
 
-		if ((then->column->dropped || strcmp(then->column->name, then->name) != 0) && statement_mentions(st->tail, then->name))
+		if ((then->column->dropped || strcmp(then->column->name, then->name) != 0) && (statement_mentions(st->sql, then->name) || statement_mentions(st->tail, then->name)))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("column \"%s\" of table \"%s\" is renamed or dropped after this", then->name, st->table->new_name),
