@@ -28,17 +28,6 @@
 #include "compile/plan_statement.h"
 #include "compile/plan_steps.h"
 
-bool
-plan_name_in(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return false;
-}
-
 Table *
 plan_known_table(const MigPlan *plan, Oid relid)
 {
@@ -94,7 +83,7 @@ add_statement(MigPlan *p, List **list, const Operation *op)
 
 	st->sql = op->sql;
 	st->note = op->note;
-	st->parked = op->table && plan_name_in(p->parked, op->table);
+	st->parked = op->table && name_in(p->parked, op->table);
 	*list = lappend(*list, st);
 	return st;
 }
@@ -180,7 +169,7 @@ certain_undo(const MigPlan *p, char *undo)
 static char *
 created_schema(const MigPlan *p, const char *name)
 {
-	return plan_name_in(p->parked, name) ? p->inner_schema : p->schema;
+	return name_in(p->parked, name) ? p->inner_schema : p->schema;
 }
 
 /* The OID of a table that the definition has created, InvalidOid if it is gone or never was. */
@@ -189,7 +178,7 @@ created_relid(const MigPlan *p, const char *name)
 {
 	Oid			schema = get_namespace_oid(created_schema(p, name), true);
 
-	if (!OidIsValid(schema) || !plan_name_in(p->created, name))
+	if (!OidIsValid(schema) || !name_in(p->created, name))
 		return InvalidOid;
 	return get_relname_relid(name, schema);
 }
@@ -220,7 +209,7 @@ park_name(MigPlan *p, const char *name)
 	Oid			other = get_relname_relid(name, get_namespace_oid(p->schema, false));
 	Table	   *former = OidIsValid(other) ? plan_known_table(p, other) : NULL;
 
-	if (former == NULL || plan_name_in(p->parked, name) || (!former->dropped && strcmp(former->new_name, name) == 0))
+	if (former == NULL || name_in(p->parked, name) || (!former->dropped && strcmp(former->new_name, name) == 0))
 		return;
 	if (p->parked == NIL)
 		(void) sql_exec(psprintf("CREATE SCHEMA %s", quote_identifier(p->inner_schema)));
@@ -234,7 +223,7 @@ plan_create_table(MigPlan *p, const Operation *op)
 
 	check_schema(p, op);
 	park_name(p, op->table);
-	if (op->if_exists && !plan_name_in(p->parked, op->table) && OidIsValid(get_relname_relid(op->table, get_namespace_oid(p->schema, false))))
+	if (op->if_exists && !name_in(p->parked, op->table) && OidIsValid(get_relname_relid(op->table, get_namespace_oid(p->schema, false))))
 		return;
 	st = add_statement(p, &p->early, op);
 	st->relation = sql_qualified(p->schema, op->table);
@@ -251,12 +240,12 @@ rename_created(MigPlan *p, Statement *st, char *new_name)
 	const char *schema = quote_identifier(p->inner_schema);
 
 	p->created = lappend(p->created, new_name);
-	if (st->parked && !plan_name_in(p->parked, new_name))
+	if (st->parked && !name_in(p->parked, new_name))
 		p->parked = lappend(p->parked, new_name);
 	if (st->parked)
 		return;
 	park_name(p, new_name);
-	if (!plan_name_in(p->parked, new_name))
+	if (!name_in(p->parked, new_name))
 		return;
 	st->sql = psprintf("ALTER TABLE %s SET SCHEMA %s;\n%s", st->relation, schema, st->sql);
 	st->parked = true;
@@ -555,7 +544,7 @@ plan_finish_statements(MigPlan *p)
 	{
 		const char *name = lfirst(lc);
 
-		if (plan_has_created(p, name) && !plan_name_in(done, name))
+		if (plan_has_created(p, name) && !name_in(done, name))
 		{
 			appendStringInfo(&names, "%s%s", names.len ? ", " : "", sql_qualified(created_schema(p, name), name));
 			appendStringInfo(&views, "%s%s", views.len ? ", " : "", sql_qualified(p->version_schema, name));
