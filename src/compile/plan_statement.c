@@ -532,27 +532,22 @@ void
 plan_finish_statements(MigPlan *p)
 {
 	StringInfoData names;
-	StringInfoData views;
 	Statement  *last;
 	List	   *done = NIL;
 	ListCell   *lc;
 
 	finish_late_statements(p);
 	initStringInfo(&names);
-	initStringInfo(&views);
 	foreach(lc, p->created)
 	{
 		const char *name = lfirst(lc);
 
 		if (plan_has_created(p, name) && !name_in(done, name))
-		{
 			appendStringInfo(&names, "%s%s", names.len ? ", " : "", sql_qualified(created_schema(p, name), name));
-			appendStringInfo(&views, "%s%s", views.len ? ", " : "", sql_qualified(p->version_schema, name));
-		}
 		done = lappend(done, unconstify(char *, name));
 	}
 	if (names.len == 0)
 		return;
 	last = llast(p->early);
-	last->undo = psprintf("DROP VIEW IF EXISTS %s;\nDROP TABLE IF EXISTS %s%s%s", views.data, names.data, last->undo ? ";\n" : "", last->undo ? last->undo : "");
+	last->undo = psprintf("DROP TABLE IF EXISTS %s%s%s", names.data, last->undo ? ";\n" : "", last->undo ? last->undo : "");
 }
