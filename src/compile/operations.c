@@ -394,6 +394,9 @@ shape_apply(Table *t, const Operation *op)
 		case OP_RENAME_CONSTRAINT:
 			apply_rename_constraint(t, op);
 			break;
+		case OP_VALIDATE_CONSTRAINT:
+			apply_validate_constraint(t, op);
+			break;
 		case OP_COMMENT_COLUMN:
 			apply_comment_column(t, op);
 			break;

@@ -100,7 +100,8 @@ typedef struct Constr
 	Oid			referenced;		/* of f: the table */
 	char	   *definition;		/* pg_get_constraintdef */
 	char	   *check;			/* expression of a CHECK */
-	bool		validated;
+	bool		validated;		/* it is, or will be */
+	bool		validate;		/* by an operation */
 	bool		no_inherit;
 	char	   *comment;
 	char	   *new_name;		/* NULL unless renamed */
