@@ -173,8 +173,9 @@ check_new_names(const MigPlan *plan)
 	List	   *names = NIL;
 	ListCell   *lc;
 
-	foreach(lc, plan->parked)
-		names = lappend(names, lfirst(lc));
+	foreach(lc, plan->created)
+		if (plan_has_created(plan, lfirst(lc)))
+			names = lappend(names, lfirst(lc));
 	foreach(lc, plan->tables)
 	{
 		Table	   *t = lfirst(lc);
