@@ -80,10 +80,7 @@ extern Operation *json_add_comment(Definition *definition, const JsonNode *node,
 extern bool json_set_data(Operation *op, const char *column, RawExpr *up, RawExpr *down);
 extern void json_add_change(Definition *definition, const JsonNode *node, const char *column, RawExpr *up, RawExpr *down);
 
-/* definition_json_plain.c: has the definition created a table of that name? */
-extern bool json_created(const Definition *definition, const char *table);
-
-/* Turn the operations from the n-th on that are about tables which the definition created into plain statements. */
+/* definition_json_plain.c: turn the operations from the n-th on that are about tables which the definition created into plain statements. */
 extern void json_make_plain(Definition *definition, int n);
 
 /* definition_json_column.c */

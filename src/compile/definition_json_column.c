@@ -34,7 +34,7 @@ read_generated(const Definition *definition, Operation *op, const JsonNode *colu
 	const ColumnDef *def = castNode(ColumnDef, linitial_node(AlterTableCmd, statement->cmds)->def);
 	ListCell   *lc;
 
-	if (json_given(generated, "expression") && !json_created(definition, op->table))
+	if (json_given(generated, "expression") && !name_in(definition->created, op->table))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("%s: a generated column cannot be added online", json_node_path(json_node_member(generated, "expression"))),

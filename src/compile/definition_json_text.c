@@ -374,10 +374,9 @@ json_create_table_text(const JsonNode *node)
 	const JsonNode *constraints = json_node_member(node, "constraints");
 	StringInfoData sql;
 	StringInfoData key;
+	const char *separator = "\n\t";
 	ListCell   *lc;
 
-	if (columns->children == NIL)
-		json_must_not_be_empty(columns);
 	initStringInfo(&sql);
 	initStringInfo(&key);
 	appendStringInfo(&sql, "CREATE TABLE %s (", quote_identifier(json_node_string(node, "name")));
@@ -385,7 +384,8 @@ json_create_table_text(const JsonNode *node)
 	{
 		const JsonNode *column = lfirst(lc);
 
-		appendStringInfoString(&sql, lc == list_head(columns->children) ? "\n\t" : ",\n\t");
+		appendStringInfoString(&sql, separator);
+		separator = ",\n\t";
 		append_column(&sql, column);
 		if (json_given(column, "pk"))
 			appendStringInfo(&key, "%s%s", key.len == 0 ? "" : ", ", quote_identifier(json_node_string(column, "name")));
@@ -395,7 +395,10 @@ json_create_table_text(const JsonNode *node)
 	if (constraints != NULL)
 	{
 		foreach(lc, constraints->children)
-			appendStringInfo(&sql, ",\n\t%s", json_constraint_text(lfirst(lc)));
+		{
+			appendStringInfo(&sql, "%s%s", separator, json_constraint_text(lfirst(lc)));
+			separator = ",\n\t";
+		}
 	}
 	appendStringInfoString(&sql, "\n)");
 	return sql.data;
