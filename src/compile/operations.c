@@ -104,6 +104,9 @@ set_default(Table *t, Column *c, const RawExpr *raw)
 		return NULL;
 	/* the text without our coercion: the server makes its own, and then shows what the user wrote */
 	expr = expr_analyze_default(raw, &target);
+	/* the server keeps no such default: the view's column would have the table's */
+	if (IsA(expr, Const) && castNode(Const, expr)->constisnull)
+		return NULL;
 	c->default_sql = expr_text(expr_analyze_default(raw, &(ExprTarget) {InvalidOid}), NIL);
 	return expr;
 }
