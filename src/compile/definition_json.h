@@ -61,6 +61,7 @@ extern void json_missing_key(const JsonNode *object, const char *key, const char
 extern bool json_given(const JsonNode *object, const char *key);
 
 /* definition_json_text.c: statements and their parts as SQL. Every text of the user is first parsed by itself, so that it cannot be more than its part. */
+extern const char *json_sql_part(const char *text); /* other SQL can follow it, even if it ends in a comment */
 extern RawExpr *json_expression(const JsonNode *object, const char *key);
 extern TypeName *json_type_name(const JsonNode *object, const char *key);
 extern char *json_column_text(const JsonNode *column);	/* name, type, NOT NULL, DEFAULT, GENERATED */

@@ -76,9 +76,9 @@ command_text(const Operation *op)
 		case OP_SET_DEFAULT:
 			if (op->expr == NULL)
 				return psprintf("ALTER COLUMN %s DROP DEFAULT", column);
-			return psprintf("ALTER COLUMN %s SET DEFAULT (%s\n)", column, op->expr->source);
+			return psprintf("ALTER COLUMN %s SET DEFAULT (%s)", column, json_sql_part(op->expr->source));
 		case OP_ADD_CHECK:
-			return psprintf("ADD CONSTRAINT %s CHECK (%s\n)%s", name, op->expr->source, op->no_inherit ? " NO INHERIT" : "");
+			return psprintf("ADD CONSTRAINT %s CHECK (%s)%s", name, json_sql_part(op->expr->source), op->no_inherit ? " NO INHERIT" : "");
 		case OP_DROP_CONSTRAINT:
 			return psprintf("DROP CONSTRAINT %s", name);
 		case OP_RENAME_CONSTRAINT:
