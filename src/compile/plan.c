@@ -369,6 +369,7 @@ apply_operation(MigPlan *p, const Operation *op)
 			break;
 		case OP_SQL:
 			plan_sql_statement(p, op);
+			p->unseen = true;
 			break;
 		case OP_AT_END:
 			plan_late_statement(p, op);
