@@ -9,8 +9,8 @@
 \set VERBOSITY default
 CREATE ROLE regress_loader;
 CREATE ROLE regress_reader;
-CREATE SCHEMA shop;
-SET search_path = shop;
+CREATE SCHEMA depot;
+SET search_path = depot;
 CREATE TABLE item (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "Sku" text CONSTRAINT item_sku UNIQUE, price numeric(10,2) DEFAULT 1.5, n int NOT NULL DEFAULT 5,
 	name text, size int GENERATED ALWAYS AS (length(name)) STORED);
 CREATE TABLE line (id serial PRIMARY KEY, item int REFERENCES item, note text DEFAULT 'none', twice int GENERATED ALWAYS AS (item * 2) STORED);
@@ -26,13 +26,13 @@ CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE n bigint;
 BEGIN
 	EXECUTE format('SELECT count(*) FROM %s', TG_RELID::regclass) INTO n;
-	INSERT INTO shop.said VALUES (format('%s %s %s: %s', TG_WHEN, TG_OP, TG_LEVEL, n));
+	INSERT INTO depot.said VALUES (format('%s %s %s: %s', TG_WHEN, TG_OP, TG_LEVEL, n));
 	IF TG_LEVEL = 'ROW' AND NEW.name = 'skip' THEN RETURN NULL; END IF;
 	RETURN NEW;
 END$$;
 CREATE TRIGGER row BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION say();
 CREATE TRIGGER all_rows AFTER INSERT ON item EXECUTE FUNCTION say();
-GRANT USAGE ON SCHEMA shop TO regress_loader, regress_reader;
+GRANT USAGE ON SCHEMA depot TO regress_loader, regress_reader;
 GRANT INSERT ON item, line TO regress_loader;
 GRANT INSERT, SELECT ON rented TO regress_loader;
 GRANT SELECT ON item TO regress_reader;
@@ -43,178 +43,178 @@ SELECT mig_start('pass', 'ALTER TABLE item ALTER price TYPE int USING (price * 1
 
 CALL mt.wait_for('SELECT paused FROM mig_status(''pass'')');
 -- Closed, before it is ready
-SELECT * FROM mt.try('TRUNCATE shop_pass.thing');
-SELECT * FROM mt.try('COPY shop_pass.thing TO %L', :'file');
-SELECT * FROM mt.try('COPY shop_pass.thing FROM %L', '/nowhere');
+SELECT * FROM mt.try('TRUNCATE depot_pass.thing');
+SELECT * FROM mt.try('COPY depot_pass.thing TO %L', :'file');
+SELECT * FROM mt.try('COPY depot_pass.thing FROM %L', '/nowhere');
 SELECT mig_resume('pass');
 CALL mig_wait('pass');
 
 -- COPY FROM through the new version: its columns in its order, generated ones left out; rows are its own, so the old values come from them
-COPY shop_pass.thing FROM stdin;
+COPY depot_pass.thing FROM stdin;
 10	k10	1000	1	ten	ten
 11	k11	\N	2	eleven	\N
 \.
-COPY shop_pass.thing ("Code", name) FROM stdin (FORMAT csv, HEADER match);
+COPY depot_pass.thing ("Code", name) FROM stdin (FORMAT csv, HEADER match);
 Code,name
 k12,"a, b"
 \.
-COPY shop_pass.thing (name, cents) FROM stdin WHERE cents > 100 AND name <> 'b';
+COPY depot_pass.thing (name, cents) FROM stdin WHERE cents > 100 AND name <> 'b';
 a	50
 b	150
 c	250
 \.
-COPY shop_pass.thing (name, cents) FROM PROGRAM 'printf "p;1\nq;\n"' (DELIMITER ';', NULL '');
+COPY depot_pass.thing (name, cents) FROM PROGRAM 'printf "p;1\nq;\n"' (DELIMITER ';', NULL '');
 SELECT id, "Sku", price, n, name, size, _mig_c1, _mig_c2, _mig_state FROM item WHERE id > 4 OR name > 'o' ORDER BY id, name;
-SELECT * FROM shop_pass.thing WHERE id > 4 OR name > 'o' ORDER BY id, name;
-SELECT count(*) FROM shop_pass.thing t JOIN item USING (id) WHERE t.cents IS DISTINCT FROM (item.price * 100)::int;
+SELECT * FROM depot_pass.thing WHERE id > 4 OR name > 'o' ORDER BY id, name;
+SELECT count(*) FROM depot_pass.thing t JOIN item USING (id) WHERE t.cents IS DISTINCT FROM (item.price * 100)::int;
 
 -- Its rules hold, and an error says which line; nothing of the file is there then
-COPY shop_pass.thing (id, cents, name) FROM stdin;
+COPY depot_pass.thing (id, cents, name) FROM stdin;
 20	1	good
 21	-1	bad
 \.
-COPY shop_pass.thing (id, cents, name) FROM stdin;
+COPY depot_pass.thing (id, cents, name) FROM stdin;
 20	1	good
 21	2	\N
 \.
-COPY shop_pass.thing (id, cents, name) FROM stdin;
+COPY depot_pass.thing (id, cents, name) FROM stdin;
 20	1	good
 21	x	bad
 \.
-COPY shop_pass.thing (id, nothing) FROM stdin;
+COPY depot_pass.thing (id, nothing) FROM stdin;
 \.
-COPY shop_pass.thing (name) FROM stdin WHERE cents > 1;
+COPY depot_pass.thing (name) FROM stdin WHERE cents > 1;
 \.
-COPY shop_pass.thing (name) FROM stdin WHERE (SELECT true);
+COPY depot_pass.thing (name) FROM stdin WHERE (SELECT true);
 \.
-COPY shop_pass.thing (size) FROM stdin;
+COPY depot_pass.thing (size) FROM stdin;
 1
 \.
-COPY shop_pass.thing FROM stdin (FREEZE);
+COPY depot_pass.thing FROM stdin (FREEZE);
 \.
 BEGIN;
 SAVEPOINT s;
-COPY shop_pass.thing (id, cents, name) FROM stdin;
+COPY depot_pass.thing (id, cents, name) FROM stdin;
 1	1	twice
 \.
 ROLLBACK TO s;
-COPY shop_pass.thing (id, cents, name) FROM stdin;
+COPY depot_pass.thing (id, cents, name) FROM stdin;
 22	22	after an error
 \.
 INSERT INTO item ("Sku", price, name) VALUES ('old', 2.22, 'old');
 COMMIT;
 BEGIN READ ONLY;
-SELECT * FROM mt.try('COPY shop_pass.thing FROM %L', '/nowhere');
+SELECT * FROM mt.try('COPY depot_pass.thing FROM %L', '/nowhere');
 ROLLBACK;
 SELECT id, price, _mig_c1, name, _mig_state FROM item WHERE id >= 20 OR "Sku" = 'old' ORDER BY id;
 
 -- Triggers: rows one by one, the statement once; one that writes is no part of the COPY
-TRUNCATE shop_pass.said;
-COPY shop_pass.thing (id, cents, name) FROM stdin;
+TRUNCATE depot_pass.said;
+COPY depot_pass.thing (id, cents, name) FROM stdin;
 30	30	first
 31	31	skip
 32	32	last
 \.
 SELECT * FROM said;
-TRUNCATE shop_pass.said;
+TRUNCATE depot_pass.said;
 
 -- … through the old version, and tables left alone
-COPY shop_base.item (id, "Sku", price, name) FROM stdin (DELIMITER ' ');
+COPY depot_base.item (id, "Sku", price, name) FROM stdin (DELIMITER ' ');
 40 k40 40.5 forty
 \.
 SELECT price, _mig_c1, _mig_state FROM item WHERE "Sku" = 'k40';
-COPY shop_pass.line FROM stdin;
+COPY depot_pass.line FROM stdin;
 100	10	ten
 \.
-COPY shop_pass.line (item) FROM stdin;
+COPY depot_pass.line (item) FROM stdin;
 11
 \.
-COPY shop_pass.line (item) FROM stdin;
+COPY depot_pass.line (item) FROM stdin;
 12345
 \.
-SELECT * FROM shop_pass.line ORDER BY id;
-COPY shop_pass.part FROM stdin;
+SELECT * FROM depot_pass.line ORDER BY id;
+COPY depot_pass.part FROM stdin;
 1	one
 2	two
 \.
 SELECT tableoid::regclass, * FROM part ORDER BY k;
 
 -- COPY TO, and back
-COPY shop_pass.thing TO :'file' (FORMAT binary);
-CREATE TEMP TABLE was AS SELECT * FROM shop_pass.thing;
-TRUNCATE shop_pass.thing, shop_pass.line;
-COPY shop_pass.thing FROM :'file' (FORMAT binary);
-SELECT mt.unequal('TABLE was', 'SELECT * FROM shop_pass.thing');
-COPY shop_pass.thing (cents, "Code") TO stdout (FORMAT csv, HEADER, FORCE_QUOTE ("Code"));
-COPY shop_base.item TO stdout;
-COPY (SELECT "Sku" FROM shop_base.item WHERE id = 1) TO stdout;
-SELECT * FROM mt.try('COPY shop_pass.thing (nothing) TO %L', :'file');
-SELECT * FROM mt.try('COPY shop_pass.thing FROM %L', '/nowhere');
-SELECT * FROM mt.try('COPY shop.cheap FROM %L', :'file');
-SELECT * FROM mt.try('COPY shop.cheap TO %L', :'file');
-SELECT * FROM mt.try('TRUNCATE shop.cheap');
+COPY depot_pass.thing TO :'file' (FORMAT binary);
+CREATE TEMP TABLE was AS SELECT * FROM depot_pass.thing;
+TRUNCATE depot_pass.thing, depot_pass.line;
+COPY depot_pass.thing FROM :'file' (FORMAT binary);
+SELECT mt.unequal('TABLE was', 'SELECT * FROM depot_pass.thing');
+COPY depot_pass.thing (cents, "Code") TO stdout (FORMAT csv, HEADER, FORCE_QUOTE ("Code"));
+COPY depot_base.item TO stdout;
+COPY (SELECT "Sku" FROM depot_base.item WHERE id = 1) TO stdout;
+SELECT * FROM mt.try('COPY depot_pass.thing (nothing) TO %L', :'file');
+SELECT * FROM mt.try('COPY depot_pass.thing FROM %L', '/nowhere');
+SELECT * FROM mt.try('COPY depot.cheap FROM %L', :'file');
+SELECT * FROM mt.try('COPY depot.cheap TO %L', :'file');
+SELECT * FROM mt.try('TRUNCATE depot.cheap');
 
 -- TRUNCATE
-SELECT * FROM mt.try('TRUNCATE shop_pass.thing');
-COPY shop_pass.line (item) FROM stdin;
+SELECT * FROM mt.try('TRUNCATE depot_pass.thing');
+COPY depot_pass.line (item) FROM stdin;
 10
 \.
 BEGIN;
-TRUNCATE shop_pass.thing RESTART IDENTITY CASCADE;
+TRUNCATE depot_pass.thing RESTART IDENTITY CASCADE;
 SELECT (SELECT count(*) FROM item), (SELECT count(*) FROM line);
-INSERT INTO shop_pass.thing (name) VALUES ('the first') RETURNING *;
+INSERT INTO depot_pass.thing (name) VALUES ('the first') RETURNING *;
 ROLLBACK;
 SELECT count(*) > 9 FROM item;
-TRUNCATE ONLY shop_pass.said, shop.part;
-DO $$BEGIN TRUNCATE shop_pass.part, shop_pass.line; END$$;
-SELECT count(*) FROM shop_pass.line;
+TRUNCATE ONLY depot_pass.said, depot.part;
+DO $$BEGIN TRUNCATE depot_pass.part, depot_pass.line; END$$;
+SELECT count(*) FROM depot_pass.line;
 
 -- Rights: those of the table, of the user
 SET ROLE regress_loader;
-COPY shop_pass.thing (id, name) FROM stdin;
+COPY depot_pass.thing (id, name) FROM stdin;
 50	loaded
 \.
-COPY shop_pass.rented FROM stdin;
+COPY depot_pass.rented FROM stdin;
 1	regress_loader
 \.
-COPY shop_pass.rented FROM stdin;
+COPY depot_pass.rented FROM stdin;
 2	other
 \.
-SELECT * FROM shop_pass.rented;
-SELECT * FROM mt.try('COPY shop_pass.thing TO %L', '/nowhere');
-SELECT * FROM mt.try('COPY shop_pass.line FROM %L', '/nowhere');
-SELECT * FROM mt.try('COPY shop_pass.line FROM PROGRAM %L', 'true');
-SELECT * FROM mt.try('TRUNCATE shop_pass.thing');
+SELECT * FROM depot_pass.rented;
+SELECT * FROM mt.try('COPY depot_pass.thing TO %L', '/nowhere');
+SELECT * FROM mt.try('COPY depot_pass.line FROM %L', '/nowhere');
+SELECT * FROM mt.try('COPY depot_pass.line FROM PROGRAM %L', 'true');
+SELECT * FROM mt.try('TRUNCATE depot_pass.thing');
 SET ROLE regress_reader;
-COPY shop_pass.thing (name) FROM stdin;
+COPY depot_pass.thing (name) FROM stdin;
 \.
-COPY shop_pass.line TO stdout;
+COPY depot_pass.line TO stdout;
 COPY (SELECT 1) TO stdout;
 RESET ROLE;
 GRANT TRUNCATE ON said TO regress_reader;
-REVOKE TRUNCATE ON shop_pass.said FROM regress_reader;
+REVOKE TRUNCATE ON depot_pass.said FROM regress_reader;
 SET ROLE regress_reader;
-SELECT * FROM mt.try('TRUNCATE shop_pass.said');
+SELECT * FROM mt.try('TRUNCATE depot_pass.said');
 RESET ROLE;
 CREATE RULE more AS ON INSERT TO line DO ALSO INSERT INTO said VALUES (NEW.note);
-COPY shop_pass.line (item) FROM stdin;
+COPY depot_pass.line (item) FROM stdin;
 \.
 
 -- Completed: the old version is closed, the new one a plain view of the table
 SELECT mig_complete('pass');
 CALL mig_wait('pass', until => 'completed');
-SELECT * FROM mt.try('TRUNCATE shop_base.item');
-COPY shop_base.item FROM stdin;
+SELECT * FROM mt.try('TRUNCATE depot_base.item');
+COPY depot_base.item FROM stdin;
 \.
-COPY shop_base.item TO stdout;
-COPY shop_pass.thing (id, name, extra) FROM stdin;
+COPY depot_base.item TO stdout;
+COPY depot_pass.thing (id, name, extra) FROM stdin;
 60	plain	\N
 \.
-COPY shop_pass.thing ("Code", cents, n, name, size, extra) TO stdout;
-TRUNCATE shop_pass.thing CASCADE;
-COPY shop.thing TO stdout;
+COPY depot_pass.thing ("Code", cents, n, name, size, extra) TO stdout;
+TRUNCATE depot_pass.thing CASCADE;
+COPY depot.thing TO stdout;
 
 RESET search_path;
-SELECT mt.clean('shop');
+SELECT mt.clean('depot');
 DROP OWNED BY regress_loader, regress_reader;
 DROP ROLE regress_loader, regress_reader;
