@@ -25,6 +25,14 @@ typedef struct ViewRights
 	char	   *owner;			/* to be made the view's owner; NULL: stays who runs it */
 } ViewRights;
 
+/* Which defaults a version view gets */
+typedef enum DefaultsWanted
+{
+	DEFAULTS_OF_VERSION,		/* those of the new version */
+	DEFAULTS_OF_TABLE,			/* from these to what the table has after the swap */
+	DEFAULTS_NONE				/* from these to none */
+} DefaultsWanted;
+
 /* Neither way can do both. */
 static void
 refuse_rights(const char *table)
@@ -126,6 +134,9 @@ comment_sql(StringInfo buf, const char *view, const char *column, const char *co
 	"  format('CREATE VIEW %s%s AS SELECT %s FROM %I.%I AS t;', s.view, CASE WHEN NOT s.owner_rights THEN ' WITH (security_invoker = true)' END," \
 	"   (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY array_position(s.first_atts, a.attnum), a.attnum) FROM pg_attribute a" \
 	"    WHERE a.attrelid = s.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname NOT LIKE '\\_mig\\_%'), s.nspname, s.relname)" \
+	"  || coalesce((SELECT format('ALTER TABLE %s %s;', s.view, string_agg(format('ALTER %I SET DEFAULT %s', a.attname, pg_get_expr(d.adbin, d.adrelid)), ', '))" \
+	"   FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = s.oid AND a.attgenerated = ''" \
+	"   AND a.attname NOT LIKE '\\_mig\\_%' HAVING count(*) > 0), '')" \
 	"  || CASE WHEN s.relowner <> (SELECT oid FROM pg_roles WHERE rolname = current_user) AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)" \
 	"     THEN format('ALTER VIEW %s OWNER TO %s;', s.view, s.relowner::regrole) ELSE '' END" \
 	"  || coalesce((SELECT string_agg(format('GRANT %s ON %s TO %s%s;', g.rights, s.view, g.grantee, g.how), '' ORDER BY g.grantee, g.how) FROM" \
@@ -244,13 +255,17 @@ view_closed_sql(const char *version_schema, const Table *t, const char *message,
 static char *
 closed_existing_sql(Oid view, const char *message, const char *hint, Oid freed)
 {
-	SqlRows    *rows = sql_queryp("SELECT attname, atttypid, atttypmod, attcollation FROM pg_attribute"
+	SqlRows    *rows = sql_queryp("SELECT attname, atttypid, atttypmod, attcollation, atthasdef FROM pg_attribute"
 								  " WHERE attrelid = $1 AND attnum > 0 ORDER BY attnum", P_oid(view));
 	StringInfoData buf;
 	StringInfoData columns;
 
 	initStringInfo(&buf);
 	initStringInfo(&columns);
+	/* what a default uses, a sequence for one, may go with the table's column */
+	for (uint64 r = 0; r < rows->n; r++)
+		if (rows->v[r][4][0] == 't')
+			appendStringInfo(&buf, "ALTER VIEW %s ALTER COLUMN %s DROP DEFAULT;\n", sql_relation_name(view), quote_identifier(rows->v[r][0]));
 	for (uint64 r = 0; r < rows->n; r++)
 	{
 		char	  **v = rows->v[r];
@@ -361,26 +376,41 @@ view_inner_sql(const char *inner_schema, const Table *t)
 	return buf.data;
 }
 
-/* SET DEFAULTs for columns whose physical column does not bring the new version's default. */
-static void
-defaults_sql(StringInfo buf, const char *view, const Table *t, bool set)
+/* The default of a version view's column; NULL: none. */
+static const char *
+view_default(const Column *c)
 {
+	if (c->dropped || c->generated || (c->identity && !c->second))
+		return NULL;
+	/* the physical column has one, but the new version none; a NULL constant would not be stored */
+	if (c->default_sql == NULL && c->default_changed && (!c->second || c->fast_default))
+		return psprintf("NULLIF(NULL::%s, NULL)", type_sql(c->type, c->typmod));
+	return c->default_sql;
+}
+
+/*
+ * Defaults of the columns: those of the new version, which the physical column need not have yet; and UPDATE … SET c = DEFAULT knows a view's own
+ * only. In the end those go that the table has in another form, or not at all.
+ */
+static void
+defaults_sql(StringInfo buf, const char *view, const Table *t, DefaultsWanted wanted)
+{
+	const char *separator = psprintf("ALTER TABLE %s ", view);
 	ListCell   *lc;
 
 	foreach(lc, t->columns)
 	{
 		Column	   *c = lfirst(lc);
-		const char *sql;
+		const char *sql = view_default(c);
 
-		if (c->dropped || column_brings_default(c) || !(c->default_changed || (c->second && c->default_sql)))
+		if (sql == NULL || (wanted == DEFAULTS_OF_TABLE && c->default_sql && !c->identity))
 			continue;
-		if (set && c->default_sql == NULL && c->second && !c->fast_default)
-			continue;
-		/* a NULL constant would not be stored, and the table's default would count */
-		sql = c->default_sql ? c->default_sql : psprintf("NULLIF(NULL::%s, NULL)", type_sql(c->type, c->typmod));
-		appendStringInfo(buf, "ALTER VIEW %s ALTER COLUMN %s %s%s;\n", view, quote_identifier(c->name),
-						 set ? "SET DEFAULT " : "DROP DEFAULT", set ? sql : "");
+		appendStringInfo(buf, "%sALTER COLUMN %s %s%s", separator, quote_identifier(c->name),
+						 wanted == DEFAULTS_OF_VERSION ? "SET DEFAULT " : "DROP DEFAULT", wanted == DEFAULTS_OF_VERSION ? sql : "");
+		separator = ", ";
 	}
+	if (separator[0] == ',')
+		appendStringInfoString(buf, ";\n");
 }
 
 char *
@@ -390,7 +420,7 @@ view_closed_again_sql(const char *version_schema, const Table *t, const char *me
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, view_closed_sql(version_schema, t, message, hint));
-	defaults_sql(&buf, sql_qualified(version_schema, t->new_name), t, false);
+	defaults_sql(&buf, sql_qualified(version_schema, t->new_name), t, DEFAULTS_NONE);
 	return buf.data;
 }
 
@@ -417,7 +447,7 @@ view_open_sql(const char *version_schema, const char *inner_schema, const Table 
 		first = false;
 	}
 	appendStringInfo(&buf, " FROM %s AS i;\n", sql_qualified(inner_schema, t->new_name));
-	defaults_sql(&buf, view, t, true);
+	defaults_sql(&buf, view, t, DEFAULTS_OF_VERSION);
 	return buf.data;
 }
 
@@ -433,7 +463,7 @@ view_direct_sql(const char *version_schema, const Table *t, bool opening)
 		appendStringInfo(&buf, "DROP TRIGGER " CLOSED_TRIGGER " ON %s;\n", view);
 	view_head(&buf, true, view, &rights);
 	appendStringInfo(&buf, "SELECT %s FROM %s AS t;\n", column_list(t), sql_qualified(t->schema, t->name));
-	defaults_sql(&buf, view, t, opening);
+	defaults_sql(&buf, view, t, opening ? DEFAULTS_OF_VERSION : DEFAULTS_OF_TABLE);
 	return buf.data;
 }
 
