@@ -605,6 +605,7 @@ make_again(MigPlan *p, char **v)
 	f->former = f->name = v[0];
 	f->columns = columns_by_atts(f->table, v[3]);
 	f->referenced_columns = columns_by_atts(f->referenced, v[4]);
+	f->valid = v[11][0] == 't';
 	if (f->table->dropped || any_column(f->columns, true))
 		return;
 	foreach(lc, f->table->constraints)
@@ -616,6 +617,7 @@ make_again(MigPlan *p, char **v)
 		if (k->dropped)
 			return;
 		k->remade = true;
+		f->valid = k->validated;	/* the definition may validate it */
 		f->name = k->new_name ? k->new_name : k->name;
 	}
 	if (!list_member_ptr(p->tables, f->table))
@@ -626,7 +628,6 @@ make_again(MigPlan *p, char **v)
 	f->set_columns = v[8] ? columns_by_atts(f->table, v[8]) : NIL;
 	f->deferrable = v[9][0] == 't';
 	f->deferred = v[10][0] == 't';
-	f->valid = v[11][0] == 't';
 	f->comment = v[12];
 	append(p, f);
 }

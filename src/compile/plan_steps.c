@@ -98,7 +98,7 @@ plan_statements(Builder *b, StepPhase phase, List *statements)
 								 st->undo ? statement_sql(b->plan, st, st->undo) : NULL);
 
 		s->relation = st->relation;
-		s->note = st->note;
+		s->note = unconstify(char *, st->note);
 	}
 }
 
@@ -703,6 +703,22 @@ swap_sequences(Builder *b, const Table *t)
 	}
 }
 
+/* Present constraints that an operation validates; those of replaced columns are made valid. */
+static void
+validate_constraints(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+
+		if (k->validate && !k->dropped && !t->dropped && !bms_overlap(k->columns, shape_changed_atts(t)))
+			add_single(b, STEP_CONTRACT, STEP_SQL, t, ShareUpdateExclusiveLock,
+					   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), quote_identifier(k->name)), NULL);
+	}
+}
+
 /* The fence and the swap. */
 static void
 plan_contract(Builder *b, List *indexes, List *going)
@@ -748,6 +764,8 @@ plan_contract(Builder *b, List *indexes, List *going)
 	foreach(lc, p->foreign_keys)
 		if (((ForeignKey *) lfirst(lc))->trigger)
 			validate_foreign_key(b, STEP_CONTRACT, lfirst(lc));
+	foreach(lc, p->tables)
+		validate_constraints(b, lfirst(lc));
 	foreach(lc, p->tables)
 		plan_check(b, lfirst(lc), STEP_CONTRACT);
 	b->group++;
