@@ -70,12 +70,24 @@ column_grants_sql(const Table *t, const Column *c)
 	return buf.data;
 }
 
-/* Drop what the migration put there, the old columns and what was to be dropped. */
+static void
+rename_column(StringInfo buf, const Table *t, const char *from, const char *to)
+{
+	appendStringInfo(buf, "ALTER TABLE %s RENAME COLUMN %s TO %s;\n", sql_qualified(t->schema, t->name),
+					 quote_identifier(from), quote_identifier(to));
+}
+
+/*
+ * Drop what the migration put there, the old columns and what was to be dropped; replacements take their columns' names, and what uses these follows
+ * (compile/dependent.c).
+ */
 static void
 drop_old(StringInfo buf, const Table *t)
 {
 	const char *table = sql_qualified(t->schema, t->name);
 	StringInfoData drops;
+	StringInfoData renames;
+	StringInfoData names;
 	ListCell   *lc;
 
 	foreach(lc, t->constraints)
@@ -86,27 +98,30 @@ drop_old(StringInfo buf, const Table *t)
 			appendStringInfo(buf, "ALTER TABLE %s DROP CONSTRAINT %s;\n", table, quote_identifier(k->name));
 	}
 	initStringInfo(&drops);
+	initStringInfo(&renames);
+	initStringInfo(&names);
 	if (shape_has_pairs(t))
 		appendStringInfoString(&drops, ", DROP COLUMN " STATE_COLUMN);
 	foreach(lc, t->columns)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->att != 0 && (c->second || c->dropped))
-			appendStringInfo(&drops, ", DROP COLUMN %s", quote_identifier(c->old_name));
+		if (c->att == 0 || !(c->second || c->dropped))
+			continue;
+		appendStringInfo(&drops, ", DROP COLUMN %s", quote_identifier(c->old_name));
+		if (c->dropped)
+			continue;
+		rename_column(&renames, t, c->hidden, c->old_name);
+		appendStringInfo(&names, "%s%s", names.len ? ", " : "", quote_literal_cstr(c->old_name));
 	}
-	if (drops.len)
+	if (names.len)
+		appendStringInfo(buf, "SELECT mig.carry(%s, ARRAY[%s], %s);\n", quote_literal_cstr(table), names.data,
+						 quote_literal_cstr(psprintf("ALTER TABLE %s%s;\n%s", table, drops.data + 1, renames.data)));
+	else if (drops.len)
 		appendStringInfo(buf, "ALTER TABLE %s%s;\n", table, drops.data + 1);
 }
 
-static void
-rename_column(StringInfo buf, const Table *t, const char *from, const char *to)
-{
-	appendStringInfo(buf, "ALTER TABLE %s RENAME COLUMN %s TO %s;\n", sql_qualified(t->schema, t->name),
-					 quote_identifier(from), quote_identifier(to));
-}
-
-/* Is a name still that of a kept column that is itself renamed? */
+/* Is a name still that of another column that is itself renamed? */
 static bool
 name_in_the_way(const Table *t, const char *name)
 {
@@ -116,13 +131,13 @@ name_in_the_way(const Table *t, const char *name)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->att != 0 && !c->second && !c->dropped && strcmp(c->old_name, name) == 0)
+		if (c->att != 0 && !c->dropped && strcmp(c->old_name, name) == 0)
 			return true;
 	}
 	return false;
 }
 
-/* Give every column its name: kept ones first (by way of another name where two swap theirs), then the hidden ones. */
+/* Give every column its name: former ones first (by way of another name where two swap theirs), then the added ones. */
 static void
 rename_columns(StringInfo buf, const Table *t)
 {
@@ -134,7 +149,7 @@ rename_columns(StringInfo buf, const Table *t)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->att == 0 || c->second || c->dropped || strcmp(c->old_name, c->name) == 0)
+		if (c->att == 0 || c->dropped || strcmp(c->old_name, c->name) == 0)
 			continue;
 		if (name_in_the_way(t, c->name))
 		{
@@ -152,7 +167,7 @@ rename_columns(StringInfo buf, const Table *t)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->second && !c->dropped)
+		if (c->att == 0 && !c->dropped)
 			rename_column(buf, t, c->hidden, c->name);
 	}
 }

@@ -31,10 +31,7 @@ typedef struct ForeignKeyCopy
 extern List *index_copies(const Table *table);		/* IndexCopy * */
 extern List *foreign_key_copies(const Table *table, int first_number);	/* ForeignKeyCopy * */
 
-/* Raise 0A000, naming them, when objects depend on changed or dropped columns that cannot follow. */
-extern void check_dependents(const Table *table);
-
-/* The same for a table that is dropped; those that are dropped with it do not matter. */
+/* Raise 2BP01, naming them, when objects depend on a table that is dropped; those that are dropped with it do not matter. */
 extern void check_dropped(const Table *table, List *tables);
 
 #endif

@@ -18,6 +18,7 @@
 
 #include "base/sql.h"
 #include "compile/contract.h"
+#include "compile/dependent.h"
 #include "compile/index.h"
 #include "compile/plan_steps.h"
 #include "compile/sequence.h"
@@ -248,6 +249,21 @@ own_sequences(Builder *b, const Table *t)
 	}
 }
 
+/* Triggers FOR UPDATE OF replaced columns fire for the new version's, too. */
+static void
+widen_triggers(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, update_of_triggers(t))
+	{
+		Dependent  *d = lfirst(lc);
+
+		add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, d->create, d->drop)->note =
+			psprintf("%s fires for writes of the new version's columns, too", d->what);
+	}
+}
+
 /* Hidden columns and triggers of one table. */
 static void
 expand_table(Builder *b, const Table *t)
@@ -268,6 +284,7 @@ expand_table(Builder *b, const Table *t)
 		s->note = table_notes(t);
 	}
 	own_sequences(b, t);
+	widen_triggers(b, t);
 	if (shape_has_pairs(t))
 	{
 		if (has_before_row_triggers(t))
@@ -572,6 +589,19 @@ swap_sequences(Builder *b, const Table *t)
 	}
 }
 
+/* The swap of one table. */
+static void
+swap_table(Builder *b, const Table *t, List *indexes, List *foreign_keys)
+{
+	char	   *dependents = dependents_note(t);
+	Step	   *s;
+
+	swap_sequences(b, t);
+	s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, swap_sql(b->plan, t, needs_inner(t), indexes, foreign_keys), NULL);
+	if (dependents)
+		s->note = psprintf("makes again over the new columns: %s", dependents);
+}
+
 /* The fence and the swap. */
 static void
 plan_contract(Builder *b, List *indexes, List *foreign_keys)
@@ -621,11 +651,7 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 		Table	   *t = lfirst(lc);
 
 		if (!t->dropped)
-		{
-			swap_sequences(b, t);
-			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
-					 swap_sql(p, t, needs_inner(t), list_nth(indexes, i), list_nth(foreign_keys, i)), NULL);
-		}
+			swap_table(b, t, list_nth(indexes, i), list_nth(foreign_keys, i));
 		i++;
 	}
 	drop_tables(b);

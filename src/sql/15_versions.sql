@@ -30,3 +30,8 @@ CREATE FUNCTION mig.make_identity(relation regclass, "column" name, sequence reg
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_make_identity';
 REVOKE EXECUTE ON FUNCTION mig.make_identity(regclass, name, regclass, "char") FROM PUBLIC;
 COMMENT ON FUNCTION mig.make_identity(regclass, name, regclass, "char") IS 'makes a sequence that a column of the table owns the identity of another of its columns';
+
+-- A step of the swap.
+CREATE FUNCTION mig.carry(relation regclass, columns name[], sql text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_carry';
+COMMENT ON FUNCTION mig.carry(regclass, name[], text) IS 'runs statements, as the caller, that put others in the place of a table''s columns: what uses them is dropped before and made again afterwards';
