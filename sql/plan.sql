@@ -63,6 +63,14 @@ SELECT * FROM mt.same('ALTER TABLE t ADD CONSTRAINT k CHECK (b > 0)', '{"operati
 SELECT * FROM mt.same('ALTER TABLE t ADD CONSTRAINT k CHECK (b > 0)', '{"operations": [{"alter_column": {"table": "t", "column": "b", "check": {"name": "k", "constraint": "b > 0"}, "up": "abs(b)", "down": "b"}}]}', '{"up": {"t.b": "abs(b)"}}');
 SELECT * FROM mt.same('ALTER TABLE t DROP CONSTRAINT small', '{"operations": [{"drop_constraint": {"table": "t", "name": "small", "up": "b", "down": "b"}}]}');
 
+-- The plan looks at the rows that are there: those that would break a rule, by key; what is repaired by up does not
+CREATE TABLE r (id int PRIMARY KEY, b int);
+INSERT INTO r SELECT i, CASE WHEN i % 4 > 0 THEN i END FROM generate_series(1, 12) i;
+SELECT phase, sql, note FROM mig_plan('v2', 'ALTER TABLE r ALTER b SET NOT NULL, ADD CONSTRAINT odd CHECK (b % 3 > 0)') WHERE note ~ 'WARNING';
+SELECT phase, note FROM mig_plan('v2', 'ALTER TABLE r ALTER b SET NOT NULL', '{"up": {"r.b": "coalesce(b, 1)"}}') WHERE note ~ 'WARNING';
+SELECT phase, note FROM mig_plan('v2', 'ALTER TABLE r ADD CONSTRAINT x CHECK (10 / (id - 3) < 100)') WHERE note ~ 'cannot be looked at';
+DROP TABLE r;
+
 -- The stored plan is the one shown; name, version schema and options from the manifest; version_schema by option
 CREATE TABLE mt.shown AS SELECT * FROM mig_plan('{"name": "v3", "version_schema": "three", "options": {"hold": ["expanding"]}, "operations": [{"alter_column": {"table": "t", "column": "b", "type": "bigint", "up": "b", "down": "b"}}]}');
 SELECT * FROM mt.changes('app');

@@ -19,6 +19,8 @@
 #include "compile/plan.h"
 #include "control/lifecycle.h"
 #include "control/steps.h"
+#include "store/chain.h"
+#include "verify/lint.h"
 
 PG_FUNCTION_INFO_V1(mig_plan);
 PG_FUNCTION_INFO_V1(mig_start);
@@ -67,28 +69,11 @@ mig_plan(PG_FUNCTION_ARGS)
 
 	unpack_arguments(fcinfo, &name, &definition, &options);
 	plan = plan_compile(name, definition, options, AccessShareLock);
+	lint_plan(plan);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, plan->steps)
 		put_step((ReturnSetInfo *) fcinfo->resultinfo, lfirst(lc));
 	return (Datum) 0;
-}
-
-/* Refuse when the schema has an active migration. */
-static void
-check_no_other(const MigPlan *plan)
-{
-	ListCell   *lc;
-
-	foreach(lc, migrations_active())
-	{
-		Migration  *other = lfirst(lc);
-
-		if (strcmp(other->schema, plan->schema) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("migration \"%s\" is active in schema \"%s\"", other->name, plan->schema),
-					 errhint("Call mig_complete('%s') or mig_rollback('%s') first.", other->name, other->name)));
-	}
 }
 
 /* The former run of that name if it is the same migration, live or completed; raises when the name stands for another one. */
@@ -167,6 +152,7 @@ start_plan(MigPlan *plan, const char *definition)
 	mig.settings = plan->settings;
 	migration_forget_former(plan->version_schema);
 	mig.id = migration_insert(&mig, plan->steps);
+	migrated_tables_insert(mig.id, plan->migrated);
 	(void) advisory_lock(MIG_LOCK_MIGRATION, mig.id, ExclusiveLock, false, false);
 	event_write(mig.id, "started", NULL);
 	if (lifecycle_held(&mig, PHASE_EXPANDING))
@@ -183,6 +169,16 @@ start_plan(MigPlan *plan, const char *definition)
 
 /* One start at a time in a database: the next sees the first's tables, or waits for its end. */
 #define START_LOCK_ID 0
+
+/* The version will stand on those of the migrations that are active: none of them may be rolled back or completed until it is there. */
+static void
+hold_chain(const char *schema)
+{
+	ListCell   *lc;
+
+	foreach(lc, chain_migrations(schema, NULL))
+		(void) advisory_lock(MIG_LOCK_MIGRATION, ((Migration *) lfirst(lc))->id, ShareLock, false, false);
+}
 
 /* mig_start([name,] definition [, options]) → version schema */
 PGDLLEXPORT Datum
@@ -207,7 +203,7 @@ mig_start(PG_FUNCTION_ARGS)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_DATABASE, get_database_name(MyDatabaseId));
 	plan = plan_compile(name, definition, options, ShareUpdateExclusiveLock);
 	check_may_version(plan->schema);
-	check_no_other(plan);
+	hold_chain(plan->schema);
 	start_plan(plan, definition);
 	PG_RETURN_TEXT_P(cstring_to_text(plan->version_schema));
 }

@@ -59,6 +59,13 @@ typedef JsonParseErrorType MigJsonResult;
 #define mig_column_storage_name(columndef)	((const char *) (columndef)->storage_name)
 #endif
 
+/* 18 added WITHOUT OVERLAPS to keys */
+#if PG_VERSION_NUM < 180000
+#define mig_key_without_overlaps(constraint)	false
+#else
+#define mig_key_without_overlaps(constraint)	((constraint)->without_overlaps)
+#endif
+
 /* Prune a pinned, unlocked heap page if it is short of room */
 #define mig_heap_page_prune(rel, buf)	heap_page_prune_opt(rel, buf)
 

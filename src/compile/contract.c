@@ -6,6 +6,7 @@
  */
 #include "base/compat.h"
 
+#include "catalog/pg_constraint.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -94,8 +95,15 @@ drop_old(StringInfo buf, const Table *t)
 	{
 		Constr	   *k = lfirst(lc);
 
-		if (k->dropped)
+		if (k->dropped && k->type != CONSTRAINT_FOREIGN)	/* those went first */
 			appendStringInfo(buf, "ALTER TABLE %s DROP CONSTRAINT %s;\n", table, quote_identifier(k->name));
+	}
+	foreach(lc, t->indexes)
+	{
+		OldIndex   *x = lfirst(lc);
+
+		if (x->dropped && x->constraint == NULL)
+			appendStringInfo(buf, "DROP INDEX %s;\n", sql_qualified(t->schema, x->name));
 	}
 	initStringInfo(&drops);
 	initStringInfo(&renames);
@@ -225,14 +233,79 @@ finish_rules(StringInfo buf, const Table *t)
 		if (r->comment)
 			appendStringInfo(buf, "COMMENT ON CONSTRAINT %s ON %s IS %s;\n", quote_identifier(r->name), table, quote_literal_cstr(r->comment));
 	}
+}
+
+/* Do these columns stay as they are? */
+static bool
+are_kept(const Table *t, Bitmapset *columns)
+{
+	return !bms_overlap(columns, shape_dropped_atts(t)) && !bms_overlap(columns, shape_changed_atts(t));
+}
+
+/* One renaming of a constraint or index. */
+static char *
+rename_sql(const Table *t, bool constraint, const char *from, const char *to)
+{
+	if (constraint)
+		return psprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n", sql_qualified(t->schema, t->name), quote_identifier(from), quote_identifier(to));
+	return psprintf("ALTER INDEX %s RENAME TO %s;\n", sql_qualified(t->schema, from), quote_identifier(to));
+}
+
+/* Is a name still that of a constraint or index that is renamed itself? */
+static bool
+kept_name_in_the_way(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+		if (!((Constr *) lfirst(lc))->dropped && strcmp(((Constr *) lfirst(lc))->name, name) == 0)
+			return true;
+	foreach(lc, t->indexes)
+		if (!((OldIndex *) lfirst(lc))->dropped && strcmp(((OldIndex *) lfirst(lc))->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Rename one of them: at once, or by way of another name, to be given up `later`. */
+static void
+rename_one(StringInfo buf, StringInfo later, const Table *t, bool constraint, const char *from, const char *to)
+{
+	if (to == NULL || strcmp(from, to) == 0)
+		return;
+	if (kept_name_in_the_way(t, to))
+	{
+		char	   *temporary = psprintf("_mig_%u_r%d", t->relid, later->len);	/* no two are alike, as each adds to it */
+
+		appendStringInfoString(buf, rename_sql(t, constraint, from, temporary));
+		appendStringInfoString(later, rename_sql(t, constraint, temporary, to));
+	}
+	else
+		appendStringInfoString(buf, rename_sql(t, constraint, from, to));
+}
+
+/* Give constraints and indexes that are kept their new names. */
+static void
+rename_kept(StringInfo buf, const Table *t)
+{
+	StringInfoData later;
+	ListCell   *lc;
+
+	initStringInfo(&later);
 	foreach(lc, t->constraints)
 	{
 		Constr	   *k = lfirst(lc);
 
-		if (k->new_name && !k->dropped && !bms_overlap(k->columns, shape_dropped_atts(t)) &&
-			!bms_overlap(k->columns, shape_changed_atts(t)))
-			appendStringInfo(buf, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n", table, quote_identifier(k->name), quote_identifier(k->new_name));
+		if (!k->dropped && are_kept(t, k->columns))
+			rename_one(buf, &later, t, true, k->name, k->new_name);
 	}
+	foreach(lc, t->indexes)
+	{
+		OldIndex   *x = lfirst(lc);
+
+		if (!x->dropped && are_kept(t, x->columns))
+			rename_one(buf, &later, t, false, x->name, x->new_name);
+	}
+	appendStringInfoString(buf, later.data);
 }
 
 /* Indexes and foreign keys take their originals' names. */
@@ -243,7 +316,8 @@ finish_copies(StringInfo buf, const Table *t, List *indexes, List *foreign_keys)
 	ListCell   *lc;
 
 	foreach(lc, indexes)
-		appendStringInfoString(buf, ((IndexCopy *) lfirst(lc))->finish_sql);
+		if (((IndexBuild *) lfirst(lc))->finish_sql)
+			appendStringInfoString(buf, ((IndexBuild *) lfirst(lc))->finish_sql);
 	foreach(lc, foreign_keys)
 	{
 		ForeignKeyCopy *f = lfirst(lc);
@@ -270,34 +344,14 @@ swap_sql(const MigPlan *p, const Table *t, bool has_inner, List *indexes, List *
 	rename_columns(&buf, t);
 	finish_rules(&buf, t);
 	finish_columns(&buf, t);
+	rename_kept(&buf, t);
 	finish_copies(&buf, t, indexes, foreign_keys);
+	if (identity_swap_sql(t))
+		appendStringInfo(&buf, "%s;\n", identity_swap_sql(t));
 	if (strcmp(t->name, t->new_name) != 0)
 		appendStringInfo(&buf, "ALTER TABLE %s RENAME TO %s;\n", table, quote_identifier(t->new_name));
 	if (t->comment_changed)
 		appendStringInfo(&buf, "COMMENT ON TABLE %s IS %s;\n", sql_qualified(t->schema, t->new_name),
 						 t->comment ? quote_literal_cstr(t->comment) : "NULL");
 	return buf.data;
-}
-
-List *
-close_old_versions(const MigPlan *p)
-{
-	const char *hint = psprintf("Use schema \"%s\".", p->version_schema);
-	List	   *closings = NIL;
-	ListCell   *lc;
-
-	foreach(lc, p->tables)
-	{
-		Table	   *t = lfirst(lc);
-		SqlRows    *rows = sql_queryp("SELECT c.oid, s.schema_name FROM mig.version_schema s JOIN pg_namespace n ON n.nspname = s.schema_name"
-									  " JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind = 'v' AND c.relname = $2"
-									  " WHERE s.base_schema = $1 AND s.phase = 'completed'", P_text(p->schema), P_text(t->name));
-
-		for (uint64 r = 0; r < rows->n; r++)
-			closings = lappend(closings, view_close_existing_sql((Oid) strtoul(rows->v[r][0], NULL, 10),
-																 psprintf("version \"%s\" has ended", rows->v[r][1]), hint));
-		if (p->baseline)
-			closings = lappend(closings, view_closed_old_sql(p->baseline, t, psprintf("version \"%s\" has ended", p->baseline), hint));
-	}
-	return closings;
 }

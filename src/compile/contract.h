@@ -1,6 +1,6 @@
 /*
  * contract.h
- *		SQL that ends a migration: the fence, the swap, the closing of old versions; and what the hidden columns take over from the old.
+ *		SQL that ends a migration: the fence and the swap; and what the hidden columns take over from the old.
  */
 #ifndef MIG_CONTRACT_H
 #define MIG_CONTRACT_H
@@ -12,9 +12,6 @@ extern char *fence_sql(const Table *table, const Rule *rule);
 
 /* Everything the swap does to one table, in one transaction. */
 extern char *swap_sql(const MigPlan *plan, const Table *table, bool has_inner, List *indexes, List *foreign_keys);
-
-/* SQL strings that close the changed tables' views in the versions before this one. */
-extern List *close_old_versions(const MigPlan *plan);
 
 /* " ALTER COLUMN …," for what a replaced column's hidden column keeps: statistics target, storage, compression, options. */
 extern char *column_options_sql(const Table *table, const Column *column);

@@ -231,21 +231,6 @@ dependents_of(Oid relid, const char *columns)
 	return list;
 }
 
-/* A set as an SQL array literal of int2 */
-static char *
-atts_literal(Bitmapset *set)
-{
-	StringInfoData buf;
-	int			i = -1;
-
-	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '{');
-	while ((i = bms_next_member(set, i)) >= 0)
-		appendStringInfo(&buf, "%s%d", buf.len > 1 ? "," : "", i);
-	appendStringInfoChar(&buf, '}');
-	return buf.data;
-}
-
 void
 check_dependents(const Table *t)
 {

@@ -178,7 +178,7 @@ coerce_or_raise(ParseState *pstate, Node *expr, const ExprTarget *target)
 	return result;
 }
 
-/* Analyse a raw expression in the given kind of place; no target: it is a CHECK's condition. */
+/* Analyse a raw expression in the given kind of place; no target: it is a condition. */
 static Node *
 analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *target)
 {
@@ -195,7 +195,8 @@ analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *
 	pstate->p_post_columnref_hook = resolve_column;
 	pstate->p_ref_hook_state = scope;
 	expr = transformExpr(pstate, copyObject(raw->node), kind);
-	expr = target ? coerce_or_raise(pstate, expr, target) : coerce_to_boolean(pstate, expr, "CHECK");
+	expr = target ? coerce_or_raise(pstate, expr, target)
+		: coerce_to_boolean(pstate, expr, kind == EXPR_KIND_CHECK_CONSTRAINT ? "CHECK" : "WHERE");
 	assign_expr_collations(pstate, expr);
 	source_end(&context);
 	free_parsestate(pstate);
@@ -217,6 +218,15 @@ expr_analyze_check(const RawExpr *raw, List *bindings, const char *table, const 
 	Scope		scope = {bindings, table, new_table};
 
 	return analyze(raw, EXPR_KIND_CHECK_CONSTRAINT, &scope, NULL);
+}
+
+Node *
+expr_analyze_index(const RawExpr *raw, List *bindings, const char *table, const char *new_table, bool predicate)
+{
+	Scope		scope = {bindings, table, new_table};
+
+	return analyze(raw, predicate ? EXPR_KIND_INDEX_PREDICATE : EXPR_KIND_INDEX_EXPRESSION, &scope,
+				   predicate ? NULL : &(ExprTarget) {InvalidOid});
 }
 
 Node *

@@ -35,6 +35,9 @@ extern Node *expr_analyze(const RawExpr *raw, List *bindings, const char *table,
 /* Analyse a CHECK's condition, as the server would: no sub-selects, sets or aggregates; a boolean. */
 extern Node *expr_analyze_check(const RawExpr *raw, List *bindings, const char *table, const char *new_table);
 
+/* Analyse an index's expression, or its predicate. */
+extern Node *expr_analyze_index(const RawExpr *raw, List *bindings, const char *table, const char *new_table, bool predicate);
+
 /* Analyse a default: no columns, sub-selects, sets or aggregates. */
 extern Node *expr_analyze_default(const RawExpr *raw, const ExprTarget *target);
 

@@ -171,35 +171,17 @@ finish_index_sql(const Table *t, char **v, const char *hidden)
 	return buf.data;
 }
 
-/* A set as an SQL array literal of int2 */
-static char *
-atts_literal(Bitmapset *set)
-{
-	StringInfoData buf;
-	int			i = -1;
-
-	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '{');
-	while ((i = bms_next_member(set, i)) >= 0)
-		appendStringInfo(&buf, "%s%d", buf.len > 1 ? "," : "", i);
-	appendStringInfoChar(&buf, '}');
-	return buf.data;
-}
-
-/* The name a constraint has in the end */
-static char *
-final_constraint_name(const Table *t, char *name)
+/* The present index of that OID */
+static OldIndex *
+present_index(const Table *t, Oid oid)
 {
 	ListCell   *lc;
 
-	foreach(lc, t->constraints)
-	{
-		Constr	   *k = lfirst(lc);
-
-		if (strcmp(k->name, name) == 0 && k->new_name)
-			return k->new_name;
-	}
-	return name;
+	foreach(lc, t->indexes)
+		if (((OldIndex *) lfirst(lc))->oid == oid)
+			return lfirst(lc);
+	elog(ERROR, "index %u of table \"%s\" is new", oid, t->name);
+	return NULL;				/* keep compiler quiet */
 }
 
 List *
@@ -223,7 +205,11 @@ index_copies(const Table *t)
 					  P_oid(t->relid), P_text(atts_literal(shape_changed_atts(t))), P_text(atts_literal(shape_dropped_atts(t))));
 	for (uint64 r = 0; r < rows->n; r++)
 	{
-		IndexCopy  *copy = palloc0(sizeof(IndexCopy));
+		OldIndex   *x = present_index(t, (Oid) strtoul(rows->v[r][0], NULL, 10));
+		IndexBuild *copy = palloc0(sizeof(IndexBuild));
+
+		if (x->dropped)
+			continue;
 
 		if (rows->v[r][16][0] == 't')
 			ereport(ERROR,
@@ -231,11 +217,16 @@ index_copies(const Table *t)
 					 errmsg("exclusion constraint \"%s\" is on a changed column", rows->v[r][1]),
 					 errdetail("PostgreSQL cannot build an exclusion constraint without locking the table."),
 					 errhint("Drop the constraint before the migration and add it afterwards.")));
+		rows->v[r][1] = unconstify(char *, index_final_name(x));
 		if (rows->v[r][8])		/* its index bears the constraint's name */
-			rows->v[r][1] = rows->v[r][8] = final_constraint_name(t, rows->v[r][8]);
+			rows->v[r][8] = rows->v[r][1];
+		if (t->identity)		/* set anew */
+			rows->v[r][15] = t->identity_index == x ? "t" : "f";
 		copy->name = rows->v[r][1];
 		copy->hidden = psprintf("_mig_%u_i%d", t->relid, (int) r + 1);
 		copy->unique = rows->v[r][2][0] == 't';
+		copy->note = copy->unique ? psprintf("becomes index \"%s\"; being unique, it holds both versions once it is built", copy->name)
+			: psprintf("becomes index \"%s\"", copy->name);
 		copy->create_sql = create_index_sql(t, rows->v[r], copy->hidden);
 		/* an immediate index would refuse what clients may do until their commit */
 		if (rows->v[r][8] && rows->v[r][9][0] == 'u' && rows->v[r][10][0] == 't')
@@ -245,6 +236,19 @@ index_copies(const Table *t)
 		copies = lappend(copies, copy);
 	}
 	return copies;
+}
+
+/* The present constraint of that name */
+static const Constr *
+present_constraint(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+		if (strcmp(((Constr *) lfirst(lc))->name, name) == 0)
+			return lfirst(lc);
+	elog(ERROR, "constraint \"%s\" of table \"%s\" is new", name, t->name);
+	return NULL;				/* keep compiler quiet */
 }
 
 List *
@@ -263,11 +267,14 @@ foreign_key_copies(const Table *t, int first_number)
 	for (uint64 r = 0; r < rows->n; r++)
 	{
 		char	  **v = rows->v[r];
+		const Constr *k = present_constraint(t, v[0]);
 		ForeignKeyCopy *copy = palloc0(sizeof(ForeignKeyCopy));
 		char	   *prefix = psprintf("FOREIGN KEY (%s)", v[1]);
 		char	   *tail = v[3] + strlen(prefix);
 		StringInfoData columns;
 
+		if (k->dropped)
+			continue;
 		if (strncmp(v[3], prefix, strlen(prefix)) != 0)
 			elog(ERROR, "unexpected definition of foreign key \"%s\": %s", v[0], v[3]);
 		initStringInfo(&columns);
@@ -284,7 +291,7 @@ foreign_key_copies(const Table *t, int first_number)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("foreign key \"%s\" with a column list in ON DELETE is on a changed column", v[0])));
-		copy->name = final_constraint_name(t, v[0]);
+		copy->name = k->new_name ? k->new_name : k->name;
 		copy->hidden = psprintf("_mig_k%d", first_number++);
 		copy->definition = psprintf("FOREIGN KEY (%s)%s", columns.data, tail);
 		copy->referenced_relid = (Oid) strtoul(v[4], NULL, 10);
@@ -293,6 +300,51 @@ foreign_key_copies(const Table *t, int first_number)
 		copies = lappend(copies, copy);
 	}
 	return copies;
+}
+
+/* Does this migration drop a foreign key, or its table or one of its columns? */
+static bool
+foreign_key_goes(List *tables, Oid oid)
+{
+	ListCell   *lc;
+	ListCell   *kc;
+
+	foreach(lc, tables)
+	{
+		Table	   *t = lfirst(lc);
+
+		foreach(kc, t->constraints)
+		{
+			Constr	   *k = lfirst(kc);
+
+			if (k->oid == oid)
+				return t->dropped || k->dropped || bms_overlap(k->columns, shape_dropped_atts(t));
+		}
+	}
+	return false;
+}
+
+void
+check_referenced(const Table *t, List *tables)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->indexes)
+	{
+		OldIndex   *x = lfirst(lc);
+		SqlRows    *rows;
+
+		if (!x->dropped)
+			continue;
+		rows = sql_queryp("SELECT k.oid, k.conname, k.conrelid::regclass FROM pg_constraint k WHERE k.contype = 'f' AND k.conindid = $1 ORDER BY 2", P_oid(x->oid));
+		for (uint64 r = 0; r < rows->n; r++)
+			if (!foreign_key_goes(tables, (Oid) strtoul(rows->v[r][0], NULL, 10)))
+				ereport(ERROR,
+						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+						 errmsg("cannot drop %s \"%s\" of table \"%s\" because a foreign key depends on it", x->constraint ? "constraint" : "index", x->name, t->name),
+						 errdetail("Constraint \"%s\" on table %s refers to it.", rows->v[r][1], rows->v[r][2]),
+						 errhint("Drop that foreign key in the same migration.")));
+	}
 }
 
 void
@@ -313,6 +365,10 @@ check_dropped(const Table *t, List *tables)
 						" WHERE d.deptype = 'n' AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = $1"
 						"  OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT unnest(ARRAY[y.oid, y.typarray]) FROM pg_type y WHERE y.typrelid = $1))"
 						" AND NOT (k.oid IS NOT NULL AND k.conrelid = ANY ($2::oid[]))"
+						" AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid AND f.adrelid = ANY ($2::oid[]))"
+						" AND NOT EXISTS (SELECT FROM pg_policy p WHERE d.classid = 'pg_policy'::regclass AND p.oid = d.objid AND p.polrelid = ANY ($2::oid[]))"
+						" AND NOT EXISTS (SELECT FROM pg_trigger g WHERE d.classid = 'pg_trigger'::regclass AND g.oid = d.objid AND g.tgrelid = ANY ($2::oid[]))"
+						" AND NOT coalesce(r.ev_class = ANY ($2::oid[]), false)"
 						" AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
 						"  WHERE v.oid = r.ev_class)",
 						P_oid(t->relid), P_text(psprintf("{%s}", together.data)));

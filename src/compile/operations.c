@@ -161,6 +161,7 @@ apply_drop_column(Table *t, const Operation *op)
 		return;
 	before = *c;
 	c->dropped = true;
+	forget_indexes_of(t, c);
 	if (c->att != 0 && c->old_not_null && c->old_default == NULL && !c->identity && op->down == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -282,6 +283,18 @@ apply_change_data(Table *t, const Operation *op)
 	replace_value(t, op, c, &before);
 }
 
+void
+set_not_null(const Table *t, const Operation *op, Column *c)
+{
+	if (c->att == 0 && c->fast_default && c->added_sql == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" is NOT NULL, but existing rows would have no value", c->name),
+				 errhint("Add it with a DEFAULT, or give an expression in options: {\"up\": {\"%s.%s\": \"…\"}}.", t->name, c->name),
+				 op_position(op)));
+	c->not_null = true;
+}
+
 static void
 apply_not_null(Table *t, const Operation *op, bool not_null)
 {
@@ -291,12 +304,8 @@ apply_not_null(Table *t, const Operation *op, bool not_null)
 
 	/* tightening needs a column of its own for `up`, relaxing for `down` (what the old version sees for a NULL) */
 	data = not_null ? (op->up && !is_bare_column(op->up, op->column)) : (op->down && !is_bare_column(op->down, op->column));
-	if (not_null && c->att == 0 && c->fast_default && c->added_sql == NULL && !data)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("column \"%s\" is NOT NULL, but existing rows would have no value", c->name),
-				 errhint("Add it with a DEFAULT, or give an expression in options: {\"up\": {\"%s.%s\": \"…\"}}.", t->name, c->name),
-				 op_position(op)));
+	if (not_null && !data)
+		set_not_null(t, op, c);
 	if (!not_null && c->identity)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),

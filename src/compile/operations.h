@@ -17,12 +17,14 @@ extern void check_free_name(const Table *t, const Operation *op, const char *nam
 extern bool changes_data(const Operation *op);
 extern void apply_change_data(Table *t, const Operation *op);
 
+/* Make a column NOT NULL; raises where existing rows could have no value. */
+extern void set_not_null(const Table *t, const Operation *op, Column *c);
+
 /* Is a constraint name in use, now or in the new version? */
 extern bool constraint_name_used(const Table *t, const char *name);
 
 /* operations_constraint.c */
 extern void apply_add_check(Table *t, const Operation *op);
-extern void apply_add_key(Table *t, const Operation *op);
 extern void apply_add_foreign_key(Table *t, const Operation *op);
 extern void apply_drop_constraint(Table *t, const Operation *op);
 extern void apply_rename_constraint(Table *t, const Operation *op);
@@ -30,9 +32,21 @@ extern void apply_rename_constraint(Table *t, const Operation *op);
 /* operations_table.c */
 extern void apply_rename_table(Table *t, const Operation *op);
 extern void apply_drop_table(Table *t, const Operation *op);
+
+/* operations_index.c */
 extern void apply_create_index(Table *t, const Operation *op);
 extern void apply_drop_index(Table *t, const Operation *op);
 extern void apply_rename_index(Table *t, const Operation *op);
+extern void apply_add_key(Table *t, const Operation *op);
 extern void apply_replica_identity(Table *t, const Operation *op);
+
+/* What PostgreSQL calls an unnamed index or key of a relation: its first choice, or, where that is taken, another one by a number. */
+extern char *index_name(const char *relation, const IndexStmt *index, int number);
+
+/* Forget the new indexes that read a column which is dropped. */
+extern void forget_indexes_of(Table *t, const Column *c);
+
+/* Forget a new key; false: there is none of that name. */
+extern bool drop_new_key(Table *t, const char *name);
 
 #endif

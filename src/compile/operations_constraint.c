@@ -34,6 +34,13 @@ constraint_name_used(const Table *t, const char *name)
 		if (r->name && strcmp(r->name, name) == 0)
 			return true;
 	}
+	foreach(lc, t->new_indexes)
+	{
+		NewIndex   *n = lfirst(lc);
+
+		if (n->key && strcmp(n->name, name) == 0)
+			return true;
+	}
 	return false;
 }
 
@@ -154,6 +161,21 @@ with_constraint_column(const Table *t, const Operation *op, const Constr *k)
 	return bound;
 }
 
+/* With a constraint goes its index. */
+static void
+drop_constraint_index(Table *t, const Constr *k)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->indexes)
+	{
+		OldIndex   *x = lfirst(lc);
+
+		if (x->constraint == k)
+			x->dropped = true;
+	}
+}
+
 void
 apply_drop_constraint(Table *t, const Operation *op)
 {
@@ -170,16 +192,14 @@ apply_drop_constraint(Table *t, const Operation *op)
 			return;
 		}
 	}
+	if (drop_new_key(t, op->name))
+		return;
 	if (op->if_exists && !constraint_name_used(t, op->name))
 		return;
 	k = shape_constraint(t, op->name);
-	if (k->type != 'c')
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("constraint \"%s\" is not a CHECK constraint and cannot be dropped in a migration yet", op->name),
-				 op_position(op)));
 	check_constraint_columns(t, op, k);
 	k->dropped = true;
+	drop_constraint_index(t, k);
 	if (op->column == NULL && (op->up || op->down))
 		op = with_constraint_column(t, op, k);
 	if (op->column && changes_data(op))
@@ -189,6 +209,7 @@ apply_drop_constraint(Table *t, const Operation *op)
 void
 apply_rename_constraint(Table *t, const Operation *op)
 {
+	Constr	   *k;
 	ListCell   *lc;
 
 	if (constraint_name_used(t, op->new_name))
@@ -206,17 +227,21 @@ apply_rename_constraint(Table *t, const Operation *op)
 			return;
 		}
 	}
-	shape_constraint(t, op->name)->new_name = op->new_name;
-}
+	foreach(lc, t->new_indexes)
+	{
+		NewIndex   *n = lfirst(lc);
 
-/* UNIQUE or PRIMARY KEY */
-void
-apply_add_key(Table *t, const Operation *op)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("a key cannot be added in a migration yet"),
-			 op_position(op)));
+		if (n->key && strcmp(n->name, op->name) == 0)
+		{
+			apply_rename_index(t, op);
+			return;
+		}
+	}
+	k = shape_constraint(t, op->name);
+	if (shape_index(t, op->name) && shape_index(t, op->name)->constraint == k)
+		apply_rename_index(t, op);
+	else
+		k->new_name = op->new_name;
 }
 
 void

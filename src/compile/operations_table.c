@@ -1,6 +1,6 @@
 /*
  * operations_table.c
- *		What operations on a table as a whole, and on its indexes, do to a shape.
+ *		What operations on a table as a whole do to a shape.
  *
  * Owns no state.
  */
@@ -29,40 +29,4 @@ void
 apply_drop_table(Table *t, const Operation *op)
 {
 	t->dropped = true;
-}
-
-void
-apply_create_index(Table *t, const Operation *op)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("an index cannot be created in a migration yet"),
-			 op_position(op)));
-}
-
-void
-apply_drop_index(Table *t, const Operation *op)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("an index cannot be dropped in a migration yet"),
-			 op_position(op)));
-}
-
-void
-apply_rename_index(Table *t, const Operation *op)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("an index cannot be renamed in a migration yet"),
-			 op_position(op)));
-}
-
-void
-apply_replica_identity(Table *t, const Operation *op)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("the replica identity cannot be set in a migration yet"),
-			 op_position(op)));
 }

@@ -23,6 +23,7 @@ typedef struct MigPlan
 	char	   *name;
 	char	   *schema;			/* base schema */
 	char	   *version_schema;
+	char	   *before;			/* the schema its clients use until it is ready: the version that it stands on, or the base schema */
 	char	   *inner_schema;	/* hidden; holds the inner views */
 	char	   *baseline;		/* schema of options.baseline, NULL if not wanted */
 	char	   *options;		/* jsonb text: the manifest's, overridden by the call's */
@@ -35,6 +36,7 @@ typedef struct MigPlan
 	List	   *late;			/* Statement *: run in the swap, last */
 	List	   *created;		/* char *: tables it creates, by their present names */
 	List	   *parked;			/* char *: those of them that wait in the hidden schema for their names */
+	List	   *migrated;		/* MigratedTable *: what is stored of all these */
 	List	   *steps;			/* Step * */
 } MigPlan;
 

@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_constraint.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -61,18 +62,26 @@ add_single(Builder *b, StepPhase phase, StepKind kind, const Table *t, LOCKMODE 
 
 /* ---- expand ---- */
 
+/* Present names of the tables that a migration changes, as an array. */
+static char *
+table_names(const MigPlan *p)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, p->tables)
+		appendStringInfo(&names, "%s%s", names.len ? ", " : "", quote_literal_cstr(((Table *) lfirst(lc))->name));
+	return psprintf("ARRAY[%s]::pg_catalog.text[]", names.data);
+}
+
 /* Views of the tables that a migration leaves alone, as they are when it expands; also_changed: and of those that it changes. */
 static void
 plain_views(Builder *b, const char *schema, bool also_changed)
 {
-	StringInfoData except;
-	ListCell   *lc;
-
-	initStringInfo(&except);
-	foreach(lc, also_changed ? NIL : b->plan->tables)
-		appendStringInfo(&except, "%s%s", except.len ? ", " : "", quote_literal_cstr(((Table *) lfirst(lc))->name));
 	add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock,
-			 psprintf("SELECT mig.make_views(%s, %s, ARRAY[%s]::pg_catalog.text[])", quote_literal_cstr(b->plan->schema), quote_literal_cstr(schema), except.data),
+			 psprintf("SELECT mig.make_views(%s, %s, %s)", quote_literal_cstr(b->plan->schema), quote_literal_cstr(schema),
+					  also_changed ? "'{}'" : table_names(b->plan)),
 			 psprintf("SELECT mig.drop_views(%s)", quote_literal_cstr(schema)))->note = "a view of every other table of the schema";
 }
 
@@ -291,6 +300,8 @@ expand_table(Builder *b, const Table *t)
 			add_trigger(b, t, FIRST_TRIGGER, "first");
 		add_trigger(b, t, LAST_TRIGGER, "last");
 	}
+	if (identity_sql(t))
+		add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, identity_sql(t), identity_undo(t));
 }
 
 /* The message of a version's views until it is ready. */
@@ -299,26 +310,10 @@ closed_view(Builder *b, const Table *t)
 {
 	char	   *sql = view_closed_sql(b->plan->version_schema, t,
 									  psprintf("version \"%s\" is not ready", b->plan->version_schema),
-									  psprintf("Until then use schema \"%s\"; CALL mig_wait('%s') waits for it.", b->plan->schema, b->plan->name));
+									  psprintf("Until then use schema \"%s\"; CALL mig_wait('%s') waits for it.", b->plan->before, b->plan->name));
 
 	add_step(b, STEP_EXPAND, STEP_SQL, t, AccessShareLock, sql,
 			 psprintf("DROP VIEW IF EXISTS %s", sql_qualified(b->plan->version_schema, t->new_name)))->keep = true;
-}
-
-/* Drops what a rolled-back run of the same name has left: closed views. */
-static char *
-drop_former_sql(const char *schema)
-{
-	SqlRows    *rows = sql_queryp("SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'v'",
-								  P_text(schema));
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (uint64 r = 0; r < rows->n; r++)
-		appendStringInfo(&buf, "DROP VIEW %s;\n", sql_qualified(schema, rows->v[r][0]));
-	if (OidIsValid(get_namespace_oid(schema, true)))
-		appendStringInfo(&buf, "DROP SCHEMA %s;\n", quote_identifier(schema));
-	return buf.data;
 }
 
 /* The expand transaction: views of other tables first, the migrating tables' locks last. */
@@ -330,7 +325,9 @@ plan_expand(Builder *b)
 
 	b->group++;
 	add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock,
-			 psprintf("%s%s", drop_former_sql(p->version_schema),
+			 /* a rolled-back run of the same name has left its views */
+			 psprintf("%s%s", !OidIsValid(get_namespace_oid(p->version_schema, true)) ? ""
+					  : psprintf("SELECT mig.drop_version(%s);\n", quote_literal_cstr(p->version_schema)),
 					  schema_sql(p->version_schema, p->schema, psprintf("version %s of schema %s", p->name, p->schema))),
 			 psprintf("DROP SCHEMA IF EXISTS %s", quote_identifier(p->version_schema)))->keep = true;
 	add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock, psprintf("CREATE SCHEMA %s", quote_identifier(p->inner_schema)),
@@ -396,7 +393,7 @@ hidden_names(const Table *t)
 	return buf.data;
 }
 
-/* Indexes and foreign keys of the replaced columns. */
+/* Indexes, and foreign keys of the replaced columns. */
 static void
 plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 {
@@ -405,17 +402,23 @@ plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 
 	foreach(lc, indexes)
 	{
-		IndexCopy  *copy = lfirst(lc);
-		Step	   *s = add_single(b, STEP_FILL, STEP_CONCURRENTLY, t, ShareUpdateExclusiveLock, copy->create_sql, NULL);
+		IndexBuild *build = lfirst(lc);
+		Step	   *s;
 
-		if (copy->unique)
-			s->note = psprintf("becomes index \"%s\"; being unique, it holds both versions once it is built", copy->name);
-		else
-			s->note = psprintf("becomes index \"%s\"", copy->name);
-		if (copy->constraint_sql == NULL)
+		if (build->create_sql == NULL)
 			continue;
-		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, copy->constraint_sql, NULL);
-		s->note = "deferrable again, as the original is; while the index is being built it is not";
+		s = add_single(b, STEP_FILL, build->lock == NoLock ? STEP_CONCURRENTLY : STEP_SQL, t,
+					   build->lock == NoLock ? ShareUpdateExclusiveLock : build->lock, build->create_sql, build->undo);
+		s->note = build->note;
+		if (OidIsValid(build->partition))
+		{
+			s->relid = build->partition;
+			s->relation = sql_relation_name(build->partition);
+		}
+		if (build->constraint_sql == NULL)
+			continue;
+		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, build->constraint_sql, build->constraint_undo);
+		s->note = "deferrable from here on; while the index is being built it is not";
 	}
 	foreach(lc, foreign_keys)
 	{
@@ -504,6 +507,7 @@ static void
 plan_open(Builder *b)
 {
 	MigPlan	   *p = b->plan;
+	bool		opened = false;
 	ListCell   *lc;
 
 	b->group++;
@@ -514,9 +518,10 @@ plan_open(Builder *b)
 
 		if (t->dropped)
 			continue;
+		opened = true;
 		/* replaced, not dropped: a view of the user's may stand on it */
 		close = view_closed_again_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
-									  psprintf("Use schema \"%s\".", p->schema));
+									  psprintf("Use schema \"%s\".", p->before));
 		if (needs_inner(t))
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock,
 					 psprintf("%s%s", view_inner_sql(p->inner_schema, t), view_open_sql(p->version_schema, p->inner_schema, t)),
@@ -524,9 +529,66 @@ plan_open(Builder *b)
 		else
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock, view_direct_sql(p->version_schema, t, true), close);
 	}
+	if (!opened)
+		add_step(b, STEP_OPEN, STEP_SQL, NULL, NoLock, "", NULL)->note = "the version is complete: no table of it was closed";
 }
 
 /* ---- the whole ---- */
+
+/* Does the migration drop the key that an index is of? */
+static bool
+key_goes(const MigPlan *p, Oid index)
+{
+	ListCell   *lc;
+	ListCell   *xc;
+
+	foreach(lc, p->tables)
+		foreach(xc, ((Table *) lfirst(lc))->indexes)
+			if (((OldIndex *) lfirst(xc))->oid == index && ((OldIndex *) lfirst(xc))->dropped)
+				return true;
+	return false;
+}
+
+/* Foreign keys that are dropped go first: the keys that they refer to may go as well. */
+static void
+drop_foreign_keys(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+		Step	   *s;
+
+		if (k->type != CONSTRAINT_FOREIGN ||
+			!(k->dropped || ((t->dropped || bms_overlap(k->columns, shape_dropped_atts(t))) && key_goes(b->plan, k->index))))
+			continue;
+		s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
+					 psprintf("ALTER TABLE %s DROP CONSTRAINT %s", sql_qualified(t->schema, t->name), quote_identifier(k->name)), NULL);
+		/* the table itself is locked for the swap anyway */
+		s->relid = k->referenced;
+		s->relation = sql_relation_name(k->referenced);
+	}
+}
+
+/* Which constraints bind until the swap, though the new version does not have them. */
+static char *
+dropped_note(const Table *t)
+{
+	Bitmapset  *changed = shape_changed_atts(t);
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+
+		if (k->dropped && !bms_overlap(k->columns, changed))
+			appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", k->name);
+	}
+	return buf.len ? psprintf("until here both versions are held to %s", buf.data) : NULL;
+}
 
 /* The tables that go, in one statement: they may refer to one another. */
 static void
@@ -556,7 +618,7 @@ static void
 plain_views_again(Builder *b)
 {
 	add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock,
-			 psprintf("SELECT mig.make_views(%s, %s, ARRAY[]::pg_catalog.text[])", quote_literal_cstr(b->plan->schema), quote_literal_cstr(b->plan->version_schema)), NULL);
+			 psprintf("SELECT mig.make_views(%s, %s, '{}')", quote_literal_cstr(b->plan->schema), quote_literal_cstr(b->plan->version_schema)), NULL);
 }
 
 /* In the swap: sequences of columns with a hidden one follow to it, identities become identities again. */
@@ -598,8 +660,9 @@ swap_table(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 
 	swap_sequences(b, t);
 	s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, swap_sql(b->plan, t, needs_inner(t), indexes, foreign_keys), NULL);
+	s->note = dropped_note(t);
 	if (dependents)
-		s->note = psprintf("makes again over the new columns: %s", dependents);
+		s->note = psprintf("makes again over the new columns: %s%s%s", dependents, s->note ? "; " : "", s->note ? s->note : "");
 }
 
 /* The fence and the swap. */
@@ -644,8 +707,10 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 	foreach(lc, p->tables)
 		plan_check(b, lfirst(lc), STEP_CONTRACT);
 	b->group++;
-	foreach(lc, close_old_versions(p))
-		add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock, lfirst(lc), NULL);
+	add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock,
+			 psprintf("SELECT mig.make_current(%s, %s, %s)", quote_literal_cstr(p->schema), quote_literal_cstr(p->version_schema), table_names(p)), NULL)->note = "closes the former versions' views of the changed tables";
+	foreach(lc, p->tables)
+		drop_foreign_keys(b, lfirst(lc));
 	foreach(lc, p->tables)
 	{
 		Table	   *t = lfirst(lc);
@@ -682,8 +747,11 @@ plan_steps(MigPlan *p)
 		if (t->dropped)
 			check_dropped(t, p->tables);
 		else
+		{
 			check_dependents(t);
-		indexes = lappend(indexes, index_copies(t));
+			check_referenced(t, p->tables);
+		}
+		indexes = lappend(indexes, t->dropped ? NIL : list_concat(index_copies(t), new_index_builds(t)));
 		foreign_keys = lappend(foreign_keys, foreign_key_copies(t, list_length(t->rules) + 1));
 	}
 	plan_expand(&b);

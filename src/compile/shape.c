@@ -23,6 +23,7 @@
 #include "base/lock.h"
 #include "base/sql.h"
 #include "compile/shape.h"
+#include "store/chain.h"
 
 char *
 type_sql(Oid type, int32 typmod)
@@ -63,13 +64,12 @@ kind_refusal(Oid relid)
 {
 	return sql_textp("SELECT CASE"
 					 " WHEN c.relkind = 'f' THEN 'It is a foreign table.'"
-					 " WHEN c.relkind = 'p' THEN 'It is a partitioned table.'"
-					 " WHEN c.relkind <> 'r' THEN 'It is not a table.'"
+					 " WHEN c.relkind NOT IN ('r', 'p') THEN 'It is not a table.'"
 					 " WHEN c.relpersistence = 't' THEN 'It is a temporary table.'"
 					 " WHEN c.relnamespace = 'pg_catalog'::regnamespace OR n.nspname IN ('information_schema', 'mig')"
 					 "  OR n.nspname LIKE 'pg\\_toast%' THEN 'It is a system table.'"
 					 " WHEN c.relispartition THEN format('It is a partition of %s.', (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = c.oid))"
-					 " WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'It takes part in inheritance.'"
+					 " WHEN c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'It takes part in inheritance.'"
 					 " WHEN (SELECT amname FROM pg_am WHERE oid = c.relam) <> 'heap' THEN 'Its table access method is not heap.'"
 					 " WHEN c.relrowsecurity AND c.relforcerowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE oid = c.relowner)"
 					 "  THEN 'Its row-level security is forced on its owner, as whom every row is converted: NO FORCE it, or give the owner BYPASSRLS.'"
@@ -90,14 +90,15 @@ live_publications(Oid relid)
 					 P_oid(relid));
 }
 
-/* A name of the table's own that hidden objects would need, NULL if there is none; those of an active migration are no matter. */
+/* A name of the table's own that hidden objects would need, NULL if there is none; those of a migration that changes it now are no matter. */
 static char *
 reserved_name(const Table *t)
 {
+	if (chain_changing(t->relid))
+		return NULL;
 	return sql_textp("SELECT min(name) FROM (SELECT attname AS name FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped"
-					 "  UNION ALL SELECT conname FROM pg_constraint WHERE conrelid = $1) n WHERE name LIKE '\\_mig\\_%'"
-					 " AND NOT EXISTS (SELECT FROM mig.state m WHERE m.schema = $2 AND m.phase NOT IN ('completed', 'rolled_back'))",
-					 P_oid(t->relid), P_text(t->schema));
+					 "  UNION ALL SELECT conname FROM pg_constraint WHERE conrelid = $1) n WHERE name LIKE '\\_mig\\_%'",
+					 P_oid(t->relid));
 }
 
 /* Refuse tables that can't be migrated. */
@@ -222,7 +223,7 @@ load_constraints(Table *t)
 {
 	SqlRows    *rows = sql_queryp("SELECT c.oid, c.conname, c.contype, c.conkey, c.conindid, pg_get_constraintdef(c.oid),"
 								  " pg_get_expr(c.conbin, c.conrelid), c.convalidated, c.connoinherit,"
-								  " obj_description(c.oid, 'pg_constraint')"
+								  " obj_description(c.oid, 'pg_constraint'), c.confrelid"
 								  " FROM pg_constraint c WHERE c.conrelid = $1 AND c.contype <> 't' ORDER BY c.conname", P_oid(t->relid));
 
 	for (uint64 i = 0; i < rows->n; i++)
@@ -240,7 +241,36 @@ load_constraints(Table *t)
 		c->validated = v[7][0] == 't';
 		c->no_inherit = v[8][0] == 't';
 		c->comment = v[9];
+		c->referenced = (Oid) strtoul(v[10], NULL, 10);
 		t->constraints = lappend(t->constraints, c);
+	}
+}
+
+/* The indexes of the table; its constraints are loaded. */
+static void
+load_indexes(Table *t)
+{
+	SqlRows    *rows = sql_queryp("SELECT c.oid, c.relname, ARRAY (SELECT unnest(i.indkey::int2[]) UNION SELECT d.refobjsubid::int2 FROM pg_depend d"
+								  "  WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass"
+								  "  AND d.refobjid = i.indrelid AND d.refobjsubid > 0)"
+								  " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1 AND i.indislive ORDER BY c.relname", P_oid(t->relid));
+
+	for (uint64 i = 0; i < rows->n; i++)
+	{
+		OldIndex   *x = palloc0(sizeof(OldIndex));
+		ListCell   *lc;
+
+		x->oid = (Oid) strtoul(rows->v[i][0], NULL, 10);
+		x->name = rows->v[i][1];
+		x->columns = parse_atts(rows->v[i][2]);
+		foreach(lc, t->constraints)
+		{
+			Constr	   *k = lfirst(lc);
+
+			if (k->index == x->oid && k->type != 'f')
+				x->constraint = k;
+		}
+		t->indexes = lappend(t->indexes, x);
 	}
 }
 
@@ -271,6 +301,7 @@ shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 	t->name = t->new_name = pstrdup(RelationGetRelationName(rel));
 	t->schema = get_namespace_name(RelationGetNamespace(rel));
 	t->owner = rel->rd_rel->relowner;
+	t->partitioned = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	table_close(rel, NoLock);
 
 	/* names in default and constraint texts come out qualified */
@@ -282,6 +313,7 @@ shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 	load_sequences(t);
 	resolve_generated(t);
 	load_constraints(t);
+	load_indexes(t);
 	t->comment = sql_textp("SELECT obj_description($1, 'pg_class')", P_oid(relid));
 	AtEOXact_GUC(false, level);
 	return t;
@@ -322,6 +354,56 @@ shape_constraint(const Table *t, const char *name)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("constraint \"%s\" of relation \"%s\" does not exist", name, t->new_name)));
 	return NULL;				/* keep compiler quiet */
+}
+
+const char *
+index_final_name(const OldIndex *x)
+{
+	if (x->constraint)
+		return x->constraint->new_name ? x->constraint->new_name : x->constraint->name;
+	return x->new_name ? x->new_name : x->name;
+}
+
+/* Does a new key stand on a present index? */
+static bool
+is_promoted(const Table *t, const OldIndex *x)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->new_indexes)
+		if (((NewIndex *) lfirst(lc))->present == x)
+			return true;
+	return false;
+}
+
+OldIndex *
+shape_index(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->indexes)
+	{
+		OldIndex   *x = lfirst(lc);
+
+		if (!x->dropped && !is_promoted(t, x) && strcmp(index_final_name(x), name) == 0)
+			return x;
+	}
+	return NULL;
+}
+
+NewIndex *
+shape_new_index(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->new_indexes)
+	{
+		NewIndex   *n = lfirst(lc);
+
+		if (strcmp(n->name, name) == 0)
+			return n;
+	}
+	return NULL;
 }
 
 List *
@@ -420,6 +502,20 @@ shape_dropped_atts(const Table *t)
 			set = bms_add_member(set, c->att);
 	}
 	return set;
+}
+
+char *
+atts_literal(Bitmapset *set)
+{
+	StringInfoData buf;
+	int			i = -1;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	while ((i = bms_next_member(set, i)) >= 0)
+		appendStringInfo(&buf, "%s%d", buf.len > 1 ? "," : "", i);
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
 }
 
 bool

@@ -85,6 +85,7 @@ typedef struct Rule
 	bool		valid;			/* validate it (an existing NOT VALID one stays so) */
 	char	   *comment;
 	char	   *sql;			/* over physical columns, as of the plan */
+	char	   *now_sql;		/* the same over what rows have now; NULL if it must not be asked, being volatile */
 } Rule;
 
 /* A present constraint */
@@ -94,7 +95,8 @@ typedef struct Constr
 	char	   *name;
 	char		type;			/* pg_constraint.contype */
 	Bitmapset  *columns;		/* attribute numbers */
-	Oid			index;			/* of p, u, x */
+	Oid			index;			/* of p, u, x; for f, that of the referenced key */
+	Oid			referenced;		/* of f: the table */
 	char	   *definition;		/* pg_get_constraintdef */
 	char	   *check;			/* expression of a CHECK */
 	bool		validated;
@@ -104,12 +106,29 @@ typedef struct Constr
 	bool		dropped;		/* by an operation */
 } Constr;
 
+/* A present index */
+typedef struct OldIndex
+{
+	Oid			oid;
+	char	   *name;
+	Bitmapset  *columns;		/* attribute numbers that it reads */
+	Constr	   *constraint;		/* that it belongs to; NULL: none */
+	char	   *new_name;		/* NULL unless renamed; that of a constraint's has the constraint's */
+	bool		dropped;		/* by an operation, alone or with its constraint */
+} OldIndex;
+
 /* A unique or primary key, or a plain index, that the new version has and the table has not */
 typedef struct NewIndex
 {
-	const Operation *op;		/* its constraint or index is raw, against `shape` */
+	const Operation *op;
+	IndexStmt  *index;			/* raw, against `shape`; NULL: a key whose index is there (`present`) */
+	Constraint *key;			/* raw; NULL: a plain index */
+	OldIndex   *present;
 	char	   *name;			/* in the end */
 	List	   *shape;			/* SnapshotColumn * */
+	List	   *columns;		/* Column *: those it reads, all of them */
+	char	   *keys;			/* "(a, lower(b))", and … */
+	char	   *sql;			/* "USING btree (_mig_c1, lower(b)) …", over physical columns */
 } NewIndex;
 
 /* A foreign key that the new version has and the table has not */
@@ -127,6 +146,7 @@ typedef struct Table
 	char	   *name;			/* as it is */
 	char	   *new_name;		/* as the new version sees it */
 	Oid			owner;
+	bool		partitioned;	/* its rows are in partitions: only what changes no row can be done */
 	int			natts;			/* attribute numbers in use */
 	List	   *columns;		/* Column *, in table order, added ones last, dropped ones too */
 	List	   *constraints;	/* Constr * */
@@ -134,9 +154,12 @@ typedef struct Table
 	List	   *edits;			/* Edit *, in order */
 	List	   *hidden;			/* Column *: those with a hidden column, in the order they are added */
 	List	   *physical;		/* char *: physical column names by attribute number, "" for dropped ones */
+	List	   *indexes;		/* OldIndex * */
 	List	   *new_indexes;	/* NewIndex * */
 	List	   *new_foreign_keys;	/* NewForeignKey * */
-	List	   *dropped_indexes;	/* char *: by their present names */
+	char		identity;		/* REPLICA_IDENTITY_… that an operation sets; '\0': none does */
+	OldIndex   *identity_index; /* its index: a present one … */
+	NewIndex   *identity_new_index; /* … or a new one */
 	bool		dropped;		/* the new version does not have it */
 	bool		comment_changed;
 	char	   *comment;
@@ -149,6 +172,9 @@ extern Table *shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready);
 
 extern Column *shape_column(const Table *table, const char *name, bool missing_ok);	/* by its name in the new shape */
 extern Constr *shape_constraint(const Table *table, const char *name);	/* 42704 */
+extern OldIndex *shape_index(const Table *table, const char *name);	/* a present one by its name in the new shape; NULL if there is none */
+extern NewIndex *shape_new_index(const Table *table, const char *name);
+extern const char *index_final_name(const OldIndex *index);
 extern List *shape_snapshot(const Table *table);
 extern List *shape_values(const Table *table);	/* Binding *: names → their values over the old shape */
 
@@ -159,6 +185,7 @@ extern void shape_finish(Table *table);
 
 extern Bitmapset *shape_changed_atts(const Table *table);	/* present columns that are replaced */
 extern Bitmapset *shape_dropped_atts(const Table *table);	/* present columns that go */
+extern char *atts_literal(Bitmapset *atts);	/* a set as an SQL array literal of int2 */
 extern List *shape_final_bindings(const Table *table, List *snapshot);	/* names of a snapshot → Vars of physical columns */
 extern bool column_is_pair(const Column *column);	/* does the sync trigger keep it? */
 extern bool column_brings_default(const Column *column);	/* does the physical column of an added one have the new version's default already? */

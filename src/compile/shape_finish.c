@@ -7,12 +7,16 @@
  */
 #include "base/compat.h"
 
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/partition.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "base/sql.h"
-#include "compile/shape.h"
+#include "compile/index.h"
 #include "store/transform.h"
 
 /* Name the hidden physical columns of one kind and give them the numbers they will have. */
@@ -238,6 +242,27 @@ filled_rule(Table *t)
 	}
 }
 
+/* A shape's names, bound to the values that present rows will have. */
+static List *
+value_bindings(List *snapshot)
+{
+	List	   *bindings = NIL;
+	ListCell   *lc;
+
+	foreach(lc, snapshot)
+	{
+		SnapshotColumn *s = lfirst(lc);
+		Binding    *b = palloc(sizeof(Binding));
+
+		if (s->column->dropped)
+			continue;
+		b->name = s->name;
+		b->value = s->column->value;
+		bindings = lappend(bindings, b);
+	}
+	return bindings;
+}
+
 /* Make the SQL of the rules over physical columns. */
 static void
 finish_rules(Table *t)
@@ -248,15 +273,67 @@ finish_rules(Table *t)
 	foreach(lc, t->rules)
 	{
 		Rule	   *r = lfirst(lc);
+		Node	   *now;
 
 		r->hidden = psprintf("_mig_k%d", ++n);
 		if (r->filled)
 			continue;
 		if (r->column)
+		{
 			r->sql = psprintf("%s IS NOT NULL", quote_identifier(r->column->second ? r->column->hidden : r->column->old_name));
+			now = r->column->value;
+		}
 		else
+		{
 			r->sql = expr_text(expr_analyze_check(r->raw, shape_final_bindings(t, r->shape), t->name, t->new_name), t->physical);
+			now = expr_analyze_check(r->raw, value_bindings(r->shape), t->name, t->new_name);
+		}
+		if (!expr_is_volatile(now))
+			r->now_sql = psprintf(r->column ? "(%s) IS NOT NULL" : "%s", expr_text(now, t->physical));
 	}
+}
+
+/* Refuse an operation on a partitioned table. */
+static void
+refuse_partitioned(const Table *t, const char *what, const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s \"%s\" of partitioned table \"%s\" cannot be made or changed online yet", what, name, t->name),
+			 errdetail("On a partitioned table a migration can make, rename and drop indexes, rename, drop columns and constraints, and set defaults and comments.")));
+}
+
+/* Refuse what a partitioned table's rows would have to be converted or held to rules for. */
+static void
+check_partitioned(const Table *t)
+{
+	Bitmapset  *gone = NULL;
+	Relation	rel;
+	bool		in_expression;
+	ListCell   *lc;
+
+	foreach(lc, t->new_indexes)
+		if (((NewIndex *) lfirst(lc))->key)
+			refuse_partitioned(t, "key", ((NewIndex *) lfirst(lc))->name);
+	foreach(lc, t->columns)
+	{
+		const Column *c = lfirst(lc);
+
+		if (column_is_pair(c) || (c->second && !c->dropped) || (!c->dropped && c->not_null && !c->old_not_null))
+			refuse_partitioned(t, "column", c->name);
+		if (c->att != 0 && c->dropped)
+			gone = bms_add_member(gone, c->att - FirstLowInvalidHeapAttributeNumber);
+	}
+	foreach(lc, t->rules)
+		refuse_partitioned(t, "constraint", ((Rule *) lfirst(lc))->name);
+	foreach(lc, t->new_foreign_keys)
+		refuse_partitioned(t, "foreign key", ((NewForeignKey *) lfirst(lc))->name);
+	rel = table_open(t->relid, NoLock);
+	if (has_partition_attrs(rel, gone, &in_expression))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("a column of table \"%s\" cannot be dropped because it is part of the partition key", t->name)));
+	table_close(rel, NoLock);
 }
 
 void
@@ -264,8 +341,11 @@ shape_finish(Table *t)
 {
 	name_hidden_columns(t);
 	backward_pass(t);
+	if (t->partitioned)
+		check_partitioned(t);
 	carry_checks(t);
 	not_null_rules(t);
 	filled_rule(t);
 	finish_rules(t);
+	new_indexes_finish(t);
 }

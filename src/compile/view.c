@@ -15,14 +15,23 @@
 #include "compile/view.h"
 #include "store/transform.h"
 
-#define CLOSED_TRIGGER "mig_closed"
-
 /* How a table's views check privileges */
 typedef struct ViewRights
 {
 	bool		owner_rights;	/* the table has column grants */
 	char	   *owner;			/* to be made the view's owner; NULL: stays who runs it */
 } ViewRights;
+
+/* Neither way can do both. */
+static void
+refuse_rights(const char *table)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("table \"%s\" has both column grants and row-level security", table),
+			 errdetail("A view can enforce one of them for its users, not both."),
+			 errhint("Replace the column grants by table grants first, or the policies.")));
+}
 
 /* Decide a table's view rights; refuse what neither way can do. */
 static ViewRights
@@ -37,17 +46,13 @@ view_rights(Oid relid)
 	rights.owner_rights = rows->v[0][0][0] == 't';
 	rights.owner = rows->v[0][2];
 	if (rights.owner_rights && rows->v[0][1][0] == 't')
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("table \"%s\" has both column grants and row-level security", rows->v[0][3]),
-				 errdetail("A view can enforce one of them for its users, not both."),
-				 errhint("Replace the column grants by table grants first, or the policies.")));
+		refuse_rights(rows->v[0][3]);
 	return rights;
 }
 
-/* GRANTs (and owner) that give a view what its table has; names maps columns to the view's, NULL: the same. */
+/* GRANTs (and owner) that give a view what its table has. */
 static char *
-grants_sql(const char *view, Oid relid, const ViewRights *rights, const Table *table)
+grants_sql(const char *view, const ViewRights *rights, const Table *table)
 {
 	StringInfoData buf;
 	SqlRows    *rows;
@@ -59,7 +64,7 @@ grants_sql(const char *view, Oid relid, const ViewRights *rights, const Table *t
 					  " FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = $1 AND x.grantee <> c.relowner GROUP BY x.grantee, x.is_grantable"
 					  " UNION ALL SELECT a.attnum, string_agg(x.privilege_type, ', '), CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, x.is_grantable"
 					  " FROM pg_attribute a, aclexplode(a.attacl) x WHERE a.attrelid = $1 AND NOT a.attisdropped"
-					  " GROUP BY a.attnum, x.grantee, x.is_grantable, x.privilege_type ORDER BY 1 NULLS FIRST, 3, 4", P_oid(relid));
+					  " GROUP BY a.attnum, x.grantee, x.is_grantable, x.privilege_type ORDER BY 1 NULLS FIRST, 3, 4", P_oid(table->relid));
 	for (uint64 r = 0; r < rows->n; r++)
 	{
 		char	  **v = rows->v[r];
@@ -70,16 +75,13 @@ grants_sql(const char *view, Oid relid, const ViewRights *rights, const Table *t
 			AttrNumber	att = (AttrNumber) pg_strtoint16(v[0]);
 			ListCell   *lc;
 
-			if (table == NULL)
-				column = get_attname(relid, att, false);
-			else
-				foreach(lc, table->columns)
-				{
-					Column	   *c = lfirst(lc);
+			foreach(lc, table->columns)
+			{
+				Column	   *c = lfirst(lc);
 
-					if (c->att == att && !c->dropped)
-						column = c->name;
-				}
+				if (c->att == att && !c->dropped)
+					column = c->name;
+			}
 			if (column == NULL)
 				continue;
 		}
@@ -110,26 +112,82 @@ comment_sql(StringInfo buf, const char *view, const char *column, const char *co
 		appendStringInfo(buf, "COMMENT ON VIEW %s IS %s;\n", view, quote_literal_cstr(comment));
 }
 
+/* Everything about plain views of some relations: v[0] name, v[1] may not be (it has column grants and row-level security), v[2] SQL */
+#define PLAIN_VIEWS \
+	"WITH want AS (SELECT * FROM unnest($2::oid[], $3::text[]) AS w(relid, first_atts))," \
+	" source AS (SELECT c.*, n.nspname, w.first_atts::int2[] AS first_atts, format('%I.%I', $1, c.relname) AS view," \
+	"  CASE WHEN c.relkind = 'v' THEN NOT coalesce(c.reloptions @> '{security_invoker=true}', false)" \
+	"   ELSE EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped) END AS owner_rights" \
+	"  FROM want w JOIN pg_class c ON c.oid = w.relid JOIN pg_namespace n ON n.oid = c.relnamespace)" \
+	" SELECT s.relname, s.owner_rights AND s.relrowsecurity," \
+	"  format('CREATE VIEW %s%s AS SELECT %s FROM %I.%I AS t;', s.view, CASE WHEN NOT s.owner_rights THEN ' WITH (security_invoker = true)' END," \
+	"   (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY array_position(s.first_atts, a.attnum), a.attnum) FROM pg_attribute a" \
+	"    WHERE a.attrelid = s.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname NOT LIKE '\\_mig\\_%'), s.nspname, s.relname)" \
+	"  || CASE WHEN s.relowner <> (SELECT oid FROM pg_roles WHERE rolname = current_user) AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)" \
+	"     THEN format('ALTER VIEW %s OWNER TO %s;', s.view, s.relowner::regrole) ELSE '' END" \
+	"  || coalesce((SELECT string_agg(format('GRANT %s ON %s TO %s%s;', g.rights, s.view, g.grantee, g.how), '' ORDER BY g.grantee, g.how) FROM" \
+	"   (SELECT string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS rights, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END AS grantee," \
+	"     CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END AS how FROM aclexplode(s.relacl) x WHERE x.grantee <> s.relowner GROUP BY 2, 3) g), '')" \
+	"  || coalesce((SELECT string_agg(format('GRANT %s (%I) ON %s TO %s%s;', x.privilege_type, a.attname, s.view," \
+	"     CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END), '')" \
+	"   FROM pg_attribute a, aclexplode(a.attacl) x WHERE a.attrelid = s.oid AND NOT a.attisdropped), '')" \
+	"  || coalesce((SELECT string_agg(CASE d.objsubid WHEN 0 THEN format('COMMENT ON VIEW %s IS %L;', s.view, d.description)" \
+	"     ELSE format('COMMENT ON COLUMN %s.%I IS %L;', s.view, a.attname, d.description) END, '' ORDER BY d.objsubid)" \
+	"   FROM pg_description d LEFT JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid" \
+	"   WHERE d.objoid = s.oid AND d.classoid = 'pg_class'::regclass AND NOT coalesce(a.attisdropped OR a.attname LIKE '\\_mig\\_%', false)), '')" \
+	" FROM source s ORDER BY s.relname"
+
+List *
+view_plain_sqls(const char *version_schema, List *views)
+{
+	StringInfoData relids;
+	StringInfoData orders;
+	SqlRows    *rows;
+	List	   *sqls = NIL;
+	ListCell   *lc;
+
+	initStringInfo(&relids);
+	initStringInfo(&orders);
+	foreach(lc, views)
+	{
+		const PlainView *v = lfirst(lc);
+
+		appendStringInfo(&relids, "%c%u", relids.len ? ',' : '{', v->relid);
+		appendStringInfo(&orders, "%c", orders.len ? ',' : '{');
+		if (v->order)
+			appendStringInfo(&orders, "\"%s\"", v->order);
+		else
+			appendStringInfoString(&orders, "NULL");
+	}
+	if (views == NIL)
+		return NIL;
+	appendStringInfoChar(&relids, '}');
+	appendStringInfoChar(&orders, '}');
+	rows = sql_queryp(PLAIN_VIEWS, P_text(version_schema), P_text(relids.data), P_text(orders.data));
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		if (rows->v[r][1][0] == 't')
+			refuse_rights(rows->v[r][0]);
+		sqls = lappend(sqls, rows->v[r][2]);
+	}
+	return sqls;
+}
+
 char *
 view_plain_sql(const char *version_schema, Oid relid)
 {
-	char	   *view = sql_qualified(version_schema, get_rel_name(relid));
-	ViewRights	rights = view_rights(relid);
-	SqlRows    *rows = sql_queryp("SELECT attname, col_description(attrelid, attnum), obj_description(attrelid, 'pg_class') FROM pg_attribute"
-								  " WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum", P_oid(relid));
-	StringInfoData buf;
+	PlainView	view = {relid, NULL};
 
-	initStringInfo(&buf);
-	view_head(&buf, false, view, &rights);
-	appendStringInfoString(&buf, "SELECT ");
-	for (uint64 r = 0; r < rows->n; r++)
-		appendStringInfo(&buf, "%st.%s", r ? ", " : "", quote_identifier(rows->v[r][0]));
-	appendStringInfo(&buf, " FROM %s AS t;\n%s", sql_relation_name(relid), grants_sql(view, relid, &rights, NULL));
-	for (uint64 r = 0; r < rows->n; r++)
-		comment_sql(&buf, view, rows->v[r][0], rows->v[r][1]);
-	if (rows->n)
-		comment_sql(&buf, view, NULL, rows->v[0][2]);
-	return buf.data;
+	return linitial(view_plain_sqls(version_schema, list_make1(&view)));
+}
+
+char *
+view_on_table_sql(Oid view, const char *base_schema)
+{
+	return sql_textp("SELECT format('CREATE OR REPLACE VIEW %I.%I%s AS SELECT %s FROM %I.%I AS t', n.nspname, c.relname,"
+					 "  ' WITH (' || array_to_string(c.reloptions, ', ') || ')',"
+					 "  (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0), $2, c.relname)"
+					 " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1", P_oid(view), P_text(base_schema));
 }
 
 /* A view's target list of typed NULLs over mig.closed(). */
@@ -167,7 +225,7 @@ view_closed_sql(const char *version_schema, const Table *t, const char *message,
 	}
 	view_head(&buf, true, view, &rights);
 	closed_body(&buf, view, columns.data, message, hint);
-	appendStringInfoString(&buf, grants_sql(view, t->relid, &rights, t));
+	appendStringInfoString(&buf, grants_sql(view, &rights, t));
 	foreach(lc, t->columns)
 	{
 		Column	   *c = lfirst(lc);
@@ -176,28 +234,6 @@ view_closed_sql(const char *version_schema, const Table *t, const char *message,
 			comment_sql(&buf, view, c->name, c->comment);
 	}
 	comment_sql(&buf, view, NULL, t->comment);
-	return buf.data;
-}
-
-char *
-view_closed_old_sql(const char *schema, const Table *t, const char *message, const char *hint)
-{
-	StringInfoData buf;
-	StringInfoData columns;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	initStringInfo(&columns);
-	foreach(lc, t->columns)
-	{
-		Column	   *c = lfirst(lc);
-
-		if (c->att != 0)
-			appendStringInfo(&columns, "%sNULL::%s%s AS %s", columns.len ? ", " : "", type_sql(c->old_type, c->old_typmod),
-							 collate_sql(c->old_type, c->old_collation), quote_identifier(c->old_name));
-	}
-	appendStringInfo(&buf, "CREATE OR REPLACE VIEW %s AS ", sql_qualified(schema, t->name));
-	closed_body(&buf, sql_qualified(schema, t->name), columns.data, message, hint);
 	return buf.data;
 }
 
@@ -288,7 +324,7 @@ view_inner_sql(const char *inner_schema, const Table *t)
 	appendStringInfoString(&buf, ";\n");
 	if (shape_has_pairs(t))
 		appendStringInfo(&buf, "ALTER VIEW %s ALTER COLUMN " STATE_COLUMN " SET DEFAULT %d;\n", view, STATE_ORIGIN_NEW);
-	appendStringInfoString(&buf, grants_sql(view, t->relid, &rights, t));
+	appendStringInfoString(&buf, grants_sql(view, &rights, t));
 	return buf.data;
 }
 

@@ -7,8 +7,21 @@
 
 #include "compile/shape.h"
 
-/* A table that is not migrated, seen as it is. */
+/*
+ * Relations that are not migrated, each seen as it is by a view of the same name: tables, or another version's views, which are shown with the rights,
+ * grants and comments they have. A list of SQL texts, one for each relation that is there, in order of their names.
+ */
+typedef struct PlainView
+{
+	Oid			relid;
+	char	   *order;			/* attribute numbers, "{3,1}", of the columns that come first; NULL: all as in the table */
+} PlainView;
+
+extern List *view_plain_sqls(const char *version_schema, List *views);
 extern char *view_plain_sql(const char *version_schema, Oid relid);
+
+/* Lets a view that stands on another version's view of a table stand on the table. */
+extern char *view_on_table_sql(Oid view, const char *base_schema);
 
 /* The new version of a migrating table, closed: it raises 55000 with this message and hint. */
 extern char *view_closed_sql(const char *version_schema, const Table *table, const char *message, const char *hint);
@@ -18,9 +31,6 @@ extern char *view_closed_again_sql(const char *version_schema, const Table *tabl
 
 /* Closes an existing version view, whatever its columns are. */
 extern char *view_close_existing_sql(Oid view, const char *message, const char *hint);
-
-/* Closes a view of the table's old shape, one that this migration made. */
-extern char *view_closed_old_sql(const char *schema, const Table *table, const char *message, const char *hint);
 
 /* The inner view (with _mig_state and the rules), and the closed view turned into one over it. */
 extern char *view_inner_sql(const char *inner_schema, const Table *table);

@@ -24,6 +24,7 @@
 #include "control/lifecycle.h"
 #include "control/steps.h"
 #include "control/utility.h"
+#include "store/chain.h"
 #include "store/options.h"
 #include "store/task.h"
 #include "verify/verify.h"
@@ -59,6 +60,21 @@ completes_itself(const Migration *mig)
 	char	   *value = mig->error ? NULL : option_text(mig->options, "auto_complete");
 
 	return value && strcmp(value, "true") == 0;
+}
+
+/*
+ * Is the version that this one stands on open? Those of a schema open in the order in which they were started, so that nobody gets a version that shows
+ * closed views.
+ */
+static bool
+predecessor_is_ready(Unit *u)
+{
+	Migration  *before = chain_predecessor(u->mig);
+
+	if (before == NULL || before->phase == PHASE_READY || before->phase == PHASE_COMPLETING)
+		return true;
+	migration_set_waiting(u->mig->id, psprintf("migration \"%s\", on whose version this one stands, is not ready", before->name));
+	return false;
 }
 
 /* Enter the phase that a step runs in; false when the migration is held before it. */
@@ -205,12 +221,26 @@ check_plan(const Migration *mig)
 				 errhint("Call mig_rollback('%s'), then mig_start again.", mig->name)));
 }
 
+/* The step of a group with the strongest lock: what the group is told by. */
+static Step *
+strongest_step(List *steps)
+{
+	Step	   *strongest = linitial(steps);
+	ListCell   *lc;
+
+	foreach(lc, steps)
+		if (((Step *) lfirst(lc))->lock > strongest->lock)
+			strongest = lfirst(lc);
+	return strongest;
+}
+
 /* Run a group of SQL steps. */
 static void
 run_group(Unit *u)
 {
 	Migration  *mig = u->mig;
-	Step	   *s = u->step;
+	List	   *steps = steps_of_group(mig->id, u->step->group);
+	Step	   *s = strongest_step(steps);
 	double		ms;
 	Step	   *next;
 
@@ -218,7 +248,7 @@ run_group(Unit *u)
 	(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	if (s->phase == STEP_EXPAND)
 		check_plan(mig);
-	ms = steps_run(mig, steps_of_group(mig->id, s->group), mig_lock_retries);
+	ms = steps_run(mig, steps, mig_lock_retries);
 	next = step_next(mig->id);
 	if (s->lock >= ShareUpdateExclusiveLock || next == NULL)
 		event_write(mig->id, next ? "step" : "swapped", step_detail(s, lock_members(s->lock, ms)));
@@ -246,7 +276,7 @@ run_unit(void *arg)
 			run_check(u);
 			break;
 		case STEP_SQL:
-			if (u->step->phase == STEP_OPEN && !snapshots_are_new(u))
+			if (u->step->phase == STEP_OPEN && (!predecessor_is_ready(u) || !snapshots_are_new(u)))
 				u->result = DRIVE_WAIT;
 			else
 				run_group(u);
@@ -322,6 +352,7 @@ claim(Unit *u)
 {
 	Migration  *mig = u->mig;
 	Step	   *s = step_next(mig->id);
+	Migration  *before;
 	bool		shared;
 
 	if (s == NULL || (s->phase == STEP_CONTRACT && mig->phase != PHASE_COMPLETING && !completes_itself(mig)))
@@ -338,6 +369,13 @@ claim(Unit *u)
 	if (!advisory_lock(MIG_LOCK_MIGRATION, mig->id, shared ? ShareLock : ExclusiveLock, false, true))
 		return false;
 	u->mig = migration_by_id(mig->id);
+	if (u->mig && u->mig->phase == PHASE_READY && (before = chain_predecessor(u->mig)) != NULL)
+	{
+		/* whoever completes that wakes us */
+		migration_set_waiting(mig->id, psprintf("migration \"%s\" has to be completed first", before->name));
+		u->result = DRIVE_REST;
+		return false;
+	}
 	s = step_next(mig->id);
 	return u->mig && !u->mig->paused && u->mig->phase == mig->phase && s && s->no == u->step->no;
 }

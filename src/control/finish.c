@@ -16,6 +16,8 @@
 #include "control/lifecycle.h"
 #include "control/steps.h"
 #include "control/utility.h"
+#include "control/versions.h"
+#include "store/chain.h"
 #include "store/task.h"
 #include "verify/verify.h"
 
@@ -31,12 +33,26 @@ is_swap_only(List *contract)
 	return contract != NIL;
 }
 
+/* Migrations of a schema are completed in the order in which they were started, and rolled back in reverse: raise 55000 when another one's turn is first. */
+static void
+check_turn(const Migration *mig, const Migration *first, const char *call)
+{
+	if (first)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration \"%s\" %s migration \"%s\", which is active", mig->name, first->id < mig->id ? "stands on" : "carries", first->name),
+				 errdetail("Active migrations of a schema are completed in the order in which they were started, and rolled back in reverse."),
+				 errhint("Call %s('%s') first.", call, first->name)));
+}
+
 bool
 finish_complete(Migration *mig, const char *detail)
 {
 	List	   *contract = steps_of_phase(mig->id, STEP_CONTRACT);
 	double		ms;
 	ListCell   *lc;
+
+	check_turn(mig, chain_predecessor(mig), "mig_complete");
 
 	if (mig->phase == PHASE_COMPLETING)
 		return false;
@@ -58,6 +74,7 @@ finish_rollback(Migration *mig, const char *detail)
 {
 	double		ms;
 
+	check_turn(mig, chain_successor(mig), "mig_rollback");
 	lifecycle_enter(mig, PHASE_ROLLING_BACK, detail);
 	/* it stands in the way of the locks; with MIGRATION held, no other one can begin */
 	utility_cancel(mig->id);
@@ -98,16 +115,18 @@ finish_retry(Migration *mig)
 		finish_check_again(mig, next);
 }
 
-/* DROP VIEW of every view in a schema, and the schema; names only, nothing cascades. */
+/* Raise 55000 when a later version shows tables by way of this one. */
 static void
-drop_version_schema(const char *schema)
+check_nothing_stands_on(const Migration *mig)
 {
-	SqlRows    *rows = sql_queryp("SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-								  " WHERE n.nspname = $1 AND c.relkind = 'v'", P_text(schema));
+	char	   *other = versions_standing_on(mig->version_schema);
 
-	for (uint64 r = 0; r < rows->n; r++)
-		(void) sql_exec(psprintf("DROP VIEW %s", sql_qualified(schema, rows->v[r][0])));
-	(void) sql_exec(psprintf("DROP SCHEMA IF EXISTS %s", quote_identifier(schema)));
+	if (other)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version \"%s\" is still in use", mig->version_schema),
+				 errdetail("Version \"%s\", whose migration began before this one ended, stands on it.", other),
+				 errhint("It can be retired when the migration of \"%s\" is completed.", other)));
 }
 
 void
@@ -132,10 +151,11 @@ finish_retire(Migration *mig, const char *older_than)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("version \"%s\" ended less than %s ago", mig->version_schema, older_than),
 				 errhint("Clients may still use it; call mig_retire('%s', older_than => '0') to remove it all the same.", mig->name)));
+	check_nothing_stands_on(mig);
 	owner_begin(&saved, mig->owner, true);
-	drop_version_schema(mig->version_schema);
+	versions_drop(mig->version_schema);
 	if (rows->v[0][3] && strcmp(rows->v[0][3], "true") == 0)
-		drop_version_schema(psprintf("%s_base", mig->schema));
+		versions_drop(psprintf("%s_base", mig->schema));
 	identity_end(&saved);
 	migration_set_retired(mig->id);
 	event_write(mig->id, "retired", NULL);

@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
+#include "base/shmem.h"
 #include "base/sql.h"
 #include "control/lifecycle.h"
 
@@ -82,6 +83,9 @@ lifecycle_enter(Migration *mig, MigPhase to, const char *detail)
 	appendStringInfo(&json, "{\"from\": \"%s\", \"to\": \"%s\"%s%s}", phase_name(mig->phase), phase_name(to),
 					 detail ? ", \"detail\": " : "", detail ? detail : "");
 	event_write(mig->id, "phase", json.data);
+	/* the next of the schema may have waited for that */
+	if (to == PHASE_READY || to == PHASE_COMPLETED)
+		shmem_wake_at_commit();
 	mig->phase = to;
 	mig->was_ready = mig->was_ready || to == PHASE_READY;
 }

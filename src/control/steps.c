@@ -22,6 +22,8 @@
 #include "base/txn.h"
 #include "control/guard.h"
 #include "control/steps.h"
+#include "control/utility.h"
+#include "control/versions.h"
 
 typedef struct Attempt
 {
@@ -49,18 +51,23 @@ touches_views(const Attempt *a)
 	return a->undo;
 }
 
+/* One lock to be taken. */
+static LockWant *
+lock_want(Oid relid, LOCKMODE mode)
+{
+	LockWant   *want = palloc(sizeof(LockWant));
+
+	want->relid = relid;
+	want->mode = mode;
+	return want;
+}
+
 /* Append views to be replaced or dropped. */
 static List *
 append_views(List *wants, const SqlRows *rows)
 {
 	for (uint64 r = 0; r < rows->n; r++)
-	{
-		LockWant   *want = palloc(sizeof(LockWant));
-
-		want->relid = (Oid) strtoul(rows->v[r][0], NULL, 10);
-		want->mode = AccessExclusiveLock;
-		wants = lappend(wants, want);
-	}
+		wants = lappend(wants, lock_want((Oid) strtoul(rows->v[r][0], NULL, 10), AccessExclusiveLock));
 	return wants;
 }
 
@@ -74,17 +81,28 @@ want_closed_views(List *wants, const char *version_schema)
 											P_text(version_schema)));
 }
 
-/* Append the views that stand on a table, outermost first. */
+/* Append the views that stand on a table, outermost first: those of versions, and in the swap the user's, which may have to be made again. */
 static List *
-want_views(List *wants, Oid relid)
+want_views(List *wants, Oid relid, bool all)
 {
 	return append_views(wants, admin_queryp("WITH RECURSIVE v(oid, level) AS (SELECT DISTINCT r.ev_class, 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
 											"  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1"
 											" UNION SELECT r.ev_class, v.level + 1 FROM v JOIN pg_depend d ON d.refobjid = v.oid AND d.refclassid = 'pg_class'::regclass"
 											"  AND d.classid = 'pg_rewrite'::regclass JOIN pg_rewrite r ON r.oid = d.objid WHERE r.ev_class <> v.oid AND v.level < 10)"
 											" SELECT v.oid FROM v JOIN pg_class c ON c.oid = v.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
-											" WHERE c.relkind = 'v' AND (n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
-											" GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(relid)));
+											" WHERE c.relkind = 'v' AND ($2 OR n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
+											" GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(relid), P_bool(all)));
+}
+
+/* Append the views of the version that stand on another version's. */
+static List *
+want_chained_views(List *wants, const char *version_schema)
+{
+	ListCell   *lc;
+
+	foreach(lc, versions_chained_views(version_schema))
+		wants = lappend(wants, lock_want(lfirst_oid(lc), AccessExclusiveLock));
+	return wants;
 }
 
 /* Order of table locks: by OID, the stronger mode first. */
@@ -119,28 +137,27 @@ wanted_locks(const Attempt *a)
 	}
 	list_sort(tables, compare_steps);
 	if (views)
+	{
+		wants = want_chained_views(wants, a->mig->version_schema);
 		wants = want_closed_views(wants, a->mig->version_schema);
+	}
 	foreach(lc, views ? tables : NIL)
 	{
 		Step	   *s = lfirst(lc);
 
 		if (s->relid != last && (s->lock == AccessExclusiveLock || s->phase == STEP_OPEN))
-			wants = want_views(wants, s->relid);
+			wants = want_views(wants, s->relid, s->phase == STEP_CONTRACT && s->undo == NULL);
 		last = s->relid;
 	}
 	last = InvalidOid;
 	foreach(lc, tables)
 	{
 		Step	   *s = lfirst(lc);
-		LockWant   *want;
 
 		if (s->relid == last)
 			continue;
 		last = s->relid;
-		want = palloc(sizeof(LockWant));
-		want->relid = s->relid;
-		want->mode = s->lock;
-		wants = lappend(wants, want);
+		wants = lappend(wants, lock_want(s->relid, s->lock));
 	}
 	return wants;
 }
@@ -201,7 +218,7 @@ run_all(const Attempt *a)
 		const Step *s = list_nth(a->steps, a->undo ? n - 1 - i : i);
 
 		CHECK_FOR_INTERRUPTS();
-		if (a->undo && (!s->done || (a->keep_version && s->keep)))
+		if (a->undo && ((!s->done && !utility_left_invalid(s)) || (a->keep_version && s->keep)))
 			continue;
 		if (a->undo && is_gone(s))
 		{
@@ -296,6 +313,14 @@ double
 steps_undo(const Migration *mig, List *steps, bool keep_version, int attempts)
 {
 	Attempt		a = {.mig = mig,.steps = steps,.undo = true,.keep_version = keep_version};
+	ListCell   *lc;
 
+	foreach(lc, steps)
+	{
+		Step	   *s = lfirst(lc);
+
+		if (s->kind == STEP_CONCURRENTLY && s->undo)
+			s->lock = AccessExclusiveLock;	/* DROP INDEX */
+	}
 	return attempt_repeatedly(&a, attempts);
 }

@@ -49,6 +49,17 @@ CREATE TABLE mig.step (
     PRIMARY KEY (migration_id, no)
 );
 
+-- The tables of a migration; by it, those that are active at the same time in a schema keep out of each other's way.
+CREATE TABLE mig.migrated_table (
+    migration_id bigint NOT NULL REFERENCES mig.migration ON DELETE CASCADE,
+    no int NOT NULL,
+    kind text NOT NULL,             -- changed; created; parked (created, but waiting for a name); referenced (by a foreign key it makes)
+    relid oid,
+    name text,                      -- NULL: did not exist
+    new_name text,                  -- NULL: dropped
+    PRIMARY KEY (migration_id, no)
+);
+
 CREATE TABLE mig.task (
     migration_id bigint NOT NULL,
     step_no int NOT NULL,
@@ -111,6 +122,7 @@ CREATE INDEX event_migration ON mig.event (migration_id, id);
 SELECT pg_extension_config_dump('mig.migration', '');
 SELECT pg_extension_config_dump('mig.migration_id_seq', '');
 SELECT pg_extension_config_dump('mig.step', '');
+SELECT pg_extension_config_dump('mig.migrated_table', '');
 SELECT pg_extension_config_dump('mig.task', '');
 SELECT pg_extension_config_dump('mig.range', '');
 SELECT pg_extension_config_dump('mig.range_id_seq', '');

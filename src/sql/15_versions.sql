@@ -15,11 +15,21 @@ COMMENT ON VIEW mig.version_schema IS 'schemas of views that show a version of a
 -- Steps of a migration call these, as its owner; they make and drop what the caller may make and drop.
 CREATE FUNCTION mig.make_views(base text, version text, "except" text[]) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'mig_make_views';
-COMMENT ON FUNCTION mig.make_views(text, text, text[]) IS 'makes a view of each table of a base schema, but those listed, that a version schema does not show yet';
+COMMENT ON FUNCTION mig.make_views(text, text, text[])
+    IS 'makes a view of each table of a base schema, but those listed, that a version schema does not show yet; a table under an earlier active migration is shown as that shows it';
 
 CREATE FUNCTION mig.drop_views(version text) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'mig_drop_views';
-COMMENT ON FUNCTION mig.drop_views(text) IS 'drops the views of a version schema, but closed ones';
+COMMENT ON FUNCTION mig.drop_views(text) IS 'drops the views of a version schema, but closed ones; of a version that was open, closes those that stand on another version and leaves the others';
+
+CREATE FUNCTION mig.make_current(base text, version text, tables text[]) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_make_current';
+COMMENT ON FUNCTION mig.make_current(text, text, text[])
+    IS 'makes a version the current one: other versions'' views of these tables are closed, its own views that stood on another version stand on the tables';
+
+CREATE FUNCTION mig.drop_version(version text) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_drop_version';
+COMMENT ON FUNCTION mig.drop_version(text) IS 'drops all views of a version schema, and the schema';
 
 -- Identity columns until the swap, and in it.
 CREATE FUNCTION mig.next_identity(sequence regclass) RETURNS bigint

@@ -259,8 +259,8 @@ check_reset(Check *c, bool careful)
 }
 
 /* jsonb of a row's key: its primary key, or its ctid. */
-static char *
-key_sql(Relation rel)
+char *
+verify_key_sql(Relation rel)
 {
 	Bitmapset  *key = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
 	StringInfoData buf;
@@ -309,7 +309,7 @@ verify_violations(Oid relid, const char *constraint)
 						  P_oid(relid), P_text(constraint));
 	if (condition)
 		keys = sql_text(psprintf("SELECT jsonb_agg(k) FROM (SELECT %s AS k FROM ONLY %s AS t WHERE NOT (%s) LIMIT 10) x",
-								 key_sql(rel), sql_relation_name(relid), condition));
+								 verify_key_sql(rel), sql_relation_name(relid), condition));
 	identity_end(&saved);
 	table_close(rel, NoLock);
 	return keys;

@@ -7,10 +7,14 @@
 
 #include "postgres.h"
 #include "backfill/backfill.h"
+#include "utils/relcache.h"
 
 /* Check one range inside the current transaction; counts go to the step's task. */
 extern UnitResult verify_unit(const Migration *mig, const Step *step);
 extern void verify_restart(const Migration *mig, const Step *step);	/* begin again with the first range */
+
+/* SQL of a jsonb object with the key of a row of alias t: its primary key, or its ctid. */
+extern char *verify_key_sql(Relation rel);
 
 /* JSON array of some keys of rows that violate a CHECK constraint; NULL when none does. */
 extern char *verify_violations(Oid relid, const char *constraint);
