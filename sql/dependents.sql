@@ -159,6 +159,20 @@ SELECT mt.refused('ALTER TABLE t ALTER e TYPE bigint');
 SELECT mt.refused('ALTER TABLE t ALTER f TYPE bigint');
 SELECT mt.refused('ALTER TABLE t ALTER g TYPE bigint');
 SELECT mt.refused('ALTER TABLE t DROP h');
+-- a view and a policy that do not work with the new type
+CREATE VIEW halves AS SELECT h / 2 AS half FROM version;
+SELECT mt.refused('ALTER TABLE t ALTER h TYPE text');
+DROP VIEW halves;
+CREATE POLICY positive ON t USING (h > 0);
+SELECT mt.refused('ALTER TABLE t ALTER h TYPE text');
+DROP POLICY positive ON t;
+-- one in another schema, one whose name hides behind the server's own: nothing to be said against
+CREATE SCHEMA app_far;
+CREATE VIEW app_far.v AS SELECT h FROM t;
+CREATE VIEW app.pg_tables AS SELECT h FROM app_far.v;
+SELECT mt.refused('ALTER TABLE t ALTER h TYPE text');
+DROP VIEW app.pg_tables, app_far.v;
+DROP SCHEMA app_far;
 SELECT * FROM mt.changes('app');
 ALTER TABLE t OWNER TO dependents_owner;
 GRANT ALL ON SCHEMA app TO dependents_owner;

@@ -31,6 +31,12 @@ mig_carry(PG_FUNCTION_ARGS)
 		(void) sql_exec(((Dependent *) lfirst(lc))->drop);
 	(void) sql_exec(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	for (int i = list_length(dependents) - 1; i >= 0; i--)
-		(void) sql_exec(((Dependent *) list_nth(dependents, i))->create);
+	{
+		Dependent  *d = list_nth(dependents, i);
+
+		(void) sql_exec(d->create);
+		if (d->rest && d->rest[0])
+			(void) sql_exec(d->rest);
+	}
 	PG_RETURN_VOID();
 }

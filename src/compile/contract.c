@@ -55,6 +55,18 @@ column_options_sql(const Table *t, const Column *c)
 	return buf.data;
 }
 
+/* SECURITY LABELs that give a replacement those of the column it replaces. */
+static char *
+column_labels_sql(const Table *t, const Column *c)
+{
+	char	   *labels = sql_textp("SELECT string_agg(format(E'SECURITY LABEL FOR %I ON COLUMN %s IS %L;\\n', l.provider, $3, l.label), '' ORDER BY l.provider)"
+								   " FROM pg_seclabel l WHERE l.classoid = 'pg_class'::regclass AND l.objoid = $1 AND l.objsubid = $2",
+								   P_oid(t->relid), P_int4(c->att),
+								   P_text(psprintf("%s.%s", sql_qualified(t->schema, t->name), quote_identifier(c->name))));
+
+	return labels ? labels : "";
+}
+
 /* GRANTs that give a replacement the column grants of the column it replaces. */
 static char *
 column_grants_sql(const Table *t, const Column *c)
@@ -208,7 +220,7 @@ finish_columns(StringInfo buf, const Table *t)
 		if (c->comment_changed || (c->second && c->comment))
 			appendStringInfo(buf, "COMMENT ON COLUMN %s.%s IS %s;\n", table, name, c->comment ? quote_literal_cstr(c->comment) : "NULL");
 		if (c->att != 0 && c->second)
-			appendStringInfoString(buf, column_grants_sql(t, c));
+			appendStringInfo(buf, "%s%s", column_grants_sql(t, c), column_labels_sql(t, c));
 	}
 }
 

@@ -8,12 +8,17 @@
  */
 #include "base/compat.h"
 
+#include "access/xact.h"
+#include "catalog/namespace.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/resowner.h"
 
 #include "base/settings.h"
 #include "base/sql.h"
 #include "compile/dependent.h"
+
+#define TRIAL_SCHEMA "_mig_trial"
 
 /* SQL pieces over a row `o` with oid, name (qualified), owner and acl */
 #define OWNER_SQL(kind) \
@@ -21,7 +26,7 @@
 #define COMMENT_SQL(kind, class) \
 	" || coalesce(E';\\nCOMMENT ON " kind " ' || o.name || ' IS ' || quote_literal(obj_description(o.oid, '" class "')), '')"
 
-/* A kind of object that can follow: which one it is, and its two statements; $1 is its OID */
+/* A kind of object that can follow: which one it is, and its statements: drop, create, the rest (NULL if there is none); $1 is its OID */
 typedef struct Carrier
 {
 	const char *class;
@@ -32,31 +37,31 @@ static const Carrier carriers[] = {
 	/* the function stays the same object with an empty body meanwhile: CREATE OR REPLACE keeps owner, grants and what uses it */
 	{"pg_proc",
 		"SELECT format(E'SET LOCAL check_function_bodies = off;\\n%s AS '''';\\nSET LOCAL check_function_bodies = on',"
-		"  left(pg_get_functiondef(p.oid), -length(pg_get_function_sqlbody(p.oid)) - 1)), pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.oid = $1"},
+		"  left(pg_get_functiondef(p.oid), -length(pg_get_function_sqlbody(p.oid)) - 1)), pg_get_functiondef(p.oid), NULL FROM pg_proc p WHERE p.oid = $1"},
 	{"pg_policy",
 		"SELECT format('DROP POLICY %I ON %s', p.polname, p.polrelid::regclass), format('CREATE POLICY %I ON %s AS %s FOR %s TO %s%s%s', p.polname,"
 		"  p.polrelid::regclass, CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,"
 		"  CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,"
 		"  (SELECT string_agg(CASE WHEN r = 0 THEN 'PUBLIC' ELSE r::regrole::text END, ', ') FROM unnest(p.polroles) r),"
-		"  ' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', ' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')')"
-		" || coalesce(format(E';\\nCOMMENT ON POLICY %I ON %s IS ', p.polname, p.polrelid::regclass) || quote_literal(obj_description(p.oid, 'pg_policy')), '')"
+		"  ' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', ' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'),"
+		" coalesce(format(E'COMMENT ON POLICY %I ON %s IS ', p.polname, p.polrelid::regclass) || quote_literal(obj_description(p.oid, 'pg_policy')), '')"
 		" FROM pg_policy p WHERE p.oid = $1"},
 	{"pg_trigger", NULL},		/* trigger_sql() */
 	{"pg_statistic_ext",
-		"SELECT format('DROP STATISTICS %s', o.name), pg_get_statisticsobjdef(o.oid)"
-		" || CASE WHEN o.target >= 0 THEN format(E';\\nALTER STATISTICS %s SET STATISTICS %s', o.name, o.target) ELSE '' END"
+		"SELECT format('DROP STATISTICS %s', o.name), pg_get_statisticsobjdef(o.oid),"
+		" CASE WHEN o.target >= 0 THEN format(E';\\nALTER STATISTICS %s SET STATISTICS %s', o.name, o.target) ELSE '' END"
 		COMMENT_SQL("STATISTICS", "pg_statistic_ext") OWNER_SQL("STATISTICS")
 		" FROM (SELECT s.oid, format('%I.%I', n.nspname, s.stxname) AS name, s.stxowner::regrole AS owner, s.stxstattarget AS target"
 		"  FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE s.oid = $1) o"},
 	{"pg_publication_rel",
 		"SELECT format('ALTER PUBLICATION %I DROP TABLE %s', p.pubname, r.prrelid::regclass), format('ALTER PUBLICATION %I ADD TABLE ONLY %s%s%s', p.pubname,"
 		"  r.prrelid::regclass, ' (' || (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY u.o) FROM unnest(r.prattrs::int2[]) WITH ORDINALITY u(n, o)"
-		"   JOIN pg_attribute a ON a.attrelid = r.prrelid AND a.attnum = u.n) || ')', ' WHERE (' || pg_get_expr(r.prqual, r.prrelid) || ')')"
+		"   JOIN pg_attribute a ON a.attrelid = r.prrelid AND a.attnum = u.n) || ')', ' WHERE (' || pg_get_expr(r.prqual, r.prrelid) || ')'), NULL"
 		" FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.oid = $1"},
 	{"pg_class",
 		"SELECT format('DROP VIEW %s', o.name), format('CREATE VIEW %s%s AS %s', o.name, ' WITH (' || (SELECT string_agg(format('%I = %L', split_part(u, '=', 1),"
-		"  substr(u, strpos(u, '=') + 1)), ', ') FROM unnest(o.options) u) || ')', rtrim(pg_get_viewdef(o.oid), ';'))"
-		" || coalesce((SELECT string_agg(format(E';\\nALTER VIEW %s ALTER COLUMN %I SET DEFAULT %s', o.name, a.attname, pg_get_expr(d.adbin, d.adrelid)), '')"
+		"  substr(u, strpos(u, '=') + 1)), ', ') FROM unnest(o.options) u) || ')', rtrim(pg_get_viewdef(o.oid), ';')),"
+		" coalesce((SELECT string_agg(format(E';\\nALTER VIEW %s ALTER COLUMN %I SET DEFAULT %s', o.name, a.attname, pg_get_expr(d.adbin, d.adrelid)), '')"
 		"  FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = o.oid), '')"
 		OWNER_SQL("VIEW") COMMENT_SQL("VIEW", "pg_class")
 		" || coalesce((SELECT string_agg(format(E';\\nCOMMENT ON COLUMN %s.%I IS %L', o.name, a.attname, d.description), '') FROM pg_description d"
@@ -194,6 +199,7 @@ dependent(const char *class, Oid oid, char *what)
 	SqlRows    *rows;
 
 	d->what = what;
+	d->trial = (strcmp(class, "pg_class") == 0 && RelationIsVisible(oid)) || strcmp(class, "pg_policy") == 0;
 	if (strcmp(class, "pg_trigger") == 0)
 	{
 		rows = sql_queryp(trigger_facts, P_oid(oid), P_jsonb("{}"), P_text("{}"));
@@ -204,22 +210,27 @@ dependent(const char *class, Oid oid, char *what)
 	for (int i = 0; i < lengthof(carriers); i++)
 		if (strcmp(class, carriers[i].class) == 0)
 		{
-			rows = sql_queryp(carriers[i].sql, P_oid(oid));
+			/* without parameters, so that the texts are for the present search_path */
+			const char *at = strstr(carriers[i].sql, "$1");
+
+			rows = sql_query(psprintf("%.*s%u%s", (int) (at - carriers[i].sql), carriers[i].sql, oid, at + 2));
 			d->drop = rows->v[0][0];
 			d->create = rows->v[0][1];
+			d->rest = rows->v[0][2];
 			return d;
 		}
 	elog(ERROR, "%s cannot follow", what);
 }
 
-List *
-dependents_of(Oid relid, const char *columns)
+/* dependents_of(), their statements written for a search_path. */
+static List *
+dependents_under(Oid relid, const char *columns, const char *search_path)
 {
 	SqlRows    *rows;
 	List	   *list = NIL;
 	int			level = NewGUCNestLevel();
 
-	setting_set("search_path", "pg_catalog");
+	setting_set("search_path", search_path);
 	sql_portable_texts();
 	rows = sql_queryp(uses, P_oid(relid), P_text(columns));
 	refuse(relid, rows, false);
@@ -231,11 +242,86 @@ dependents_of(Oid relid, const char *columns)
 	return list;
 }
 
+List *
+dependents_of(Oid relid, const char *columns)
+{
+	return dependents_under(relid, columns, "pg_catalog");
+}
+
+/* CREATE TABLE of what the swap makes of a table, its columns by their present names. */
+static char *
+image_sql(const Table *t)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->att != 0)
+			appendStringInfo(&buf, "%s%s %s%s", buf.len ? ", " : "", quote_identifier(c->old_name), type_sql(c->type, c->typmod),
+							 collate_sql(c->type, c->collation));
+	}
+	return psprintf("CREATE TABLE %s (%s)", sql_qualified(TRIAL_SCHEMA, t->name), buf.data);
+}
+
+/*
+ * Views and policies are created over an image of the table, in a subtransaction that is rolled back: one that does not work with the new types is
+ * refused now, not in the swap. Their texts name what is in the table's schema without it, and find the image first.
+ */
+static void
+try_dependents(const Table *t)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	List	   *list = dependents_under(t->relid, atts_literal(shape_changed_atts(t)), quote_identifier(t->schema));
+	Dependent  *volatile d = NULL;
+	ErrorData  *volatile error = NULL;
+
+	if (list == NIL)
+		return;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		(void) sql_exec("CREATE SCHEMA " TRIAL_SCHEMA);
+		(void) sql_exec(image_sql(t));
+		setting_set("search_path", psprintf("%s, %s", TRIAL_SCHEMA, quote_identifier(t->schema)));
+		for (int i = list_length(list) - 1; i >= 0; i--)
+		{
+			d = list_nth(list, i);
+			if (d->trial)
+				(void) sql_exec(d->create);
+		}
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error && d == NULL)
+		ReThrowError(error);
+	if (error)
+		ereport(ERROR,
+				(errcode(error->sqlerrcode),
+				 errmsg("%s does not work with the changed columns of table \"%s\"", d->what, t->name),
+				 errdetail_internal("%s", error->message),
+				 errhint("Drop it before the migration and create it again afterwards, as it has to be then.")));
+}
+
 void
 check_dependents(const Table *t)
 {
 	refuse(t->relid, sql_queryp(uses, P_oid(t->relid), P_text(atts_literal(shape_dropped_atts(t)))), true);
 	refuse(t->relid, sql_queryp(uses, P_oid(t->relid), P_text(atts_literal(shape_changed_atts(t)))), false);
+	try_dependents(t);
 }
 
 char *

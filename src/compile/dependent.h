@@ -12,6 +12,8 @@ typedef struct Dependent
 	char	   *what;			/* "view app.v" */
 	char	   *drop;			/* takes its hands off the columns */
 	char	   *create;			/* makes it as it was, over the columns that bear the same names then */
+	char	   *rest;			/* its owner, grants, comments, …; NULL: nothing */
+	bool		trial;			/* its text does not name its schema, so that it can be tried in another */
 } Dependent;
 
 /*
