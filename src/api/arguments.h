@@ -26,4 +26,7 @@ extern void hide_texts(Migration *mig);
 /* Raise 42501 unless the current user may act for the migration's owner; operators: or is one of options.operators. */
 extern void check_may_steer(const Migration *mig, bool operators);
 
+/* Raise 42501 unless the current user may show the schema's tables in views that all use: it is the owner of the schema or of all its tables. */
+extern void check_may_version(const char *schema);
+
 #endif

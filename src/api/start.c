@@ -106,24 +106,6 @@ notice_missing_worker(const char *name)
 				 errhint("CALL mig_run('%s') drives the migration in this session; pg_cron can CALL mig_tick().", name)));
 }
 
-/*
- * The version schema stands for the whole base schema, and who starts the migration owns its views: so the caller must own the schema, or have
- * the roles of all its tables' owners. Otherwise the owner of one table would put views of his own before everybody's.
- */
-static void
-check_may_version(const char *schema)
-{
-	if (sql_textp("SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) $1"
-				  " AND (pg_catalog.pg_has_role(n.nspowner, 'USAGE') OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
-				  " WHERE c.relnamespace OPERATOR(pg_catalog.=) n.oid AND c.relkind IN ('r', 'p', 'f') AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')))",
-				  P_text(schema)) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of schema \"%s\" or of all its tables", schema),
-				 errdetail("A version shows all tables of the schema, in views that belong to who starts the migration."),
-				 errhint("Have the schema's owner call mig_start.")));
-}
-
 /* A migration held before it expands is compiled again then, by a worker that reads string literals in the standard way. */
 static void
 check_readable_again(void)

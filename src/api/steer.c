@@ -131,7 +131,7 @@ mig_complete(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration \"%s\" is paused", mig->name),
-				 mig->reason ? errdetail("Reason: %s.", mig->reason) : 0,
+				 mig->error || mig->reason ? errdetail("Reason: %s.", mig->error ? mig->error : mig->reason) : 0,
 				 errhint("Call mig_resume('%s') first.", mig->name)));
 	if (finish_complete(mig, reason_detail(reason)))
 		PG_RETURN_TEXT_P(cstring_to_text("completed"));

@@ -26,6 +26,7 @@ int			mig_batch_pages = 256;
 int			mig_lanes = 16;
 int			mig_range_pages = 8192;
 int			mig_naptime = 1000;
+int			mig_own_statements = OWN_NOT;
 char	   *mig_stop_before = NULL;
 
 /* Define an integer setting. */
@@ -55,6 +56,8 @@ settings_define(void)
 			   &mig_max_workers, 2, 1, 64, PGC_SIGHUP, 0);
 	define_int("mig_control.naptime", "Longest pause between two looks when there is nothing to do.", NULL,
 			   &mig_naptime, 1000, 1, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("mig_control.own_statements", "Whose statements are being run: for the engine itself.", NULL,
+			   &mig_own_statements, OWN_NOT, OWN_NOT, OWN_HIDDEN, PGC_SUSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE);
 	define_int("mig_control.range_pages", "Pages of a range, over which the backfill goes lane by lane.", NULL,
 			   &mig_range_pages, 8192, 1, INT_MAX / 2, PGC_USERSET, 0);
 	DefineCustomStringVariable("mig_control.stop_before", "Number of the step before which a migration stops (for tests).", NULL,
@@ -69,6 +72,12 @@ void
 setting_set(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+settings_own(OwnStatements whose)
+{
+	setting_set("mig_control.own_statements", whose == OWN_HIDDEN ? "2" : "1");
 }
 
 void

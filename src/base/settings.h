@@ -18,7 +18,20 @@ extern int	mig_range_pages;	/* pages per range: the lane loop's extent */
 extern int	mig_naptime;		/* ms between looks when there is nothing to do */
 extern char *mig_stop_before;	/* test setting: step number that a driver stops before; "" = none */
 
+/* Whose statements are being run; set for a while with settings_own() */
+typedef enum OwnStatements
+{
+	OWN_NOT,					/* the user's */
+	OWN_STEPS,					/* the engine's: may change migrating tables */
+	OWN_HIDDEN					/* the engine's, and nobody has to follow them: on trial, or about views of versions */
+} OwnStatements;
+
+extern int	mig_own_statements;
+
 extern void settings_define(void);
+
+/* What follows, to the end of the caller's GUC nest level (or of its subtransaction), are statements of the engine. */
+extern void settings_own(OwnStatements whose);
 
 /* Set any setting, also one for superusers only, until the end of the caller's GUC nest level (or of its subtransaction). */
 extern void setting_set(const char *name, const char *value);

@@ -69,6 +69,32 @@ finish_complete(Migration *mig, const char *detail)
 	return true;
 }
 
+/* Nobody has used a version that was never open: the views of other tables go first, however many they are, while no lock is held on a migrating table. */
+static void
+drop_unused_views(const Migration *mig)
+{
+	Identity	saved;
+	List	   *wants = NIL;
+	ListCell   *lc;
+
+	if (mig->was_ready || mig->phase == PHASE_PLANNED || !OidIsValid(mig->owner))
+		return;
+	owner_begin(&saved, mig->owner, true);
+	settings_own(OWN_STEPS);
+	setting_set("search_path", "pg_catalog, pg_temp");
+	foreach(lc, versions_open_views(mig->version_schema))
+	{
+		LockWant   *want = palloc(sizeof(LockWant));
+
+		want->relid = lfirst_oid(lc);
+		want->mode = AccessExclusiveLock;
+		wants = lappend(wants, want);
+	}
+	(void) lock_relations(wants, lock_attempts());
+	versions_drop_views(mig->version_schema, false);
+	identity_end(&saved);
+}
+
 void
 finish_rollback(Migration *mig, const char *detail)
 {
@@ -78,6 +104,7 @@ finish_rollback(Migration *mig, const char *detail)
 	lifecycle_enter(mig, PHASE_ROLLING_BACK, detail);
 	/* it stands in the way of the locks; with MIGRATION held, no other one can begin */
 	utility_cancel(mig->id);
+	drop_unused_views(mig);
 	ms = steps_undo(mig, steps_of(mig->id), mig->was_ready, lock_attempts());
 	migration_set_pause(mig->id, false, NULL, NULL);
 	event_write(mig->id, "rolled back", psprintf("{\"locked_ms\": %.1f}", ms));

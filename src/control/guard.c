@@ -1,57 +1,95 @@
 /*
  * guard.c
- *		Refuses DDL by hand on a table under migration: it would change what stored steps and the sync trigger rely on.
+ *		Looks at DDL by hand: refuses it on a table under migration, whose stored steps and sync trigger rely on the table as it is; lets version views
+ *		follow it on other tables (handmade.c).
  *
- * The switch is the setting mig_control.guard itself: the engine's own statements run with it off. Costs statements on other tables a look
- * for a sync trigger in the relation cache. Works in sessions that have the library loaded, so everywhere when it is preloaded.
+ * Costs statements on tables of schemas without versions a look into a list in memory. Works in sessions that have the library loaded, so everywhere
+ * when it is preloaded.
  */
 #include "base/compat.h"
 
-#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
-#include "utils/guc.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 
 #include "base/settings.h"
+#include "base/sql.h"
 #include "control/guard.h"
-#include "store/state.h"
-#include "store/transform.h"
+#include "control/handmade.h"
+#include "store/chain.h"
 
 static ProcessUtility_hook_type next_utility = NULL;
 
-void
-guard_lift(void)
+/* The migration that changes a table now; NULL: none. In a restored copy, where no migration goes on, nobody relies on its sync trigger. */
+static Migration *
+migration_of(Oid relid)
 {
-	setting_set("mig_control.guard", "off");
+	char		kind = OidIsValid(relid) ? get_rel_relkind(relid) : 0;
+
+	if (kind != RELKIND_RELATION || !handmade_concerns(get_rel_namespace(relid)))
+		return NULL;
+	return chain_changing(relid);
 }
 
-/* Raise if a relation has a sync trigger. In a restored copy, where no migration goes on, nobody relies on it. */
+/* A migrating table that a statement changes with the guard off */
+typedef struct Trespass
+{
+	const Migration *mig;
+	char	   *table;
+} Trespass;
+
+static List *trespasses = NIL;	/* of the statement being looked at */
+
+/*
+ * The user has done it all the same: the migration stops until somebody has looked, instead of going on with what it knew of the table. Its steps and
+ * checks find out the rest: they raise, and never assume.
+ */
+static void
+note_trespass(const Trespass *trespass)
+{
+	const Migration *mig = trespass->mig;
+	const char *table = trespass->table;
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	appendStringInfoString(&detail, "{\"relation\": ");
+	escape_json(&detail, table);
+	appendStringInfoChar(&detail, '}');
+	event_write(mig->id, "changed by hand", detail.data);
+	migration_set_pause(mig->id, true, "failed", psprintf("%s was changed by hand", table));
+	ereport(WARNING,
+			(errmsg("migration \"%s\" stops, because its table %s was changed by hand", mig->name, table),
+			 errhint("Call mig_rollback('%s'), or mig_resume('%s') if the migration does not depend on the change.", mig->name, mig->name)));
+}
+
+/* Raise if a relation is being migrated; remember it when the guard is off. */
 static void
 check_relation(Oid relid)
 {
-	char		kind = OidIsValid(relid) ? get_rel_relkind(relid) : 0;
-	Relation	rel;
-	bool		migrating;
+	Migration  *mig = migration_of(relid);
 
-	if (kind != RELKIND_RELATION)
+	if (mig == NULL)
 		return;
-	rel = try_table_open(relid, AccessShareLock);
-	if (rel == NULL)
+	if (!mig_guard)
+	{
+		Trespass   *trespass = palloc(sizeof(Trespass));
+
+		trespass->mig = mig;
+		trespass->table = sql_relation_name(relid);
+		trespasses = lappend(trespasses, trespass);
 		return;
-	migrating = relation_has_sync(rel);
-	/* not kept: the statement's own, stronger lock would be an upgrade, and two such statements a deadlock */
-	table_close(rel, AccessShareLock);
-	if (migrating && migrations_active() != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("table \"%s\" is being migrated", get_rel_name(relid)),
-				 errdetail("Changing it by hand would break the migration."),
-				 errhint("Call mig_complete or mig_rollback first, or SET mig_control.guard = off to do it all the same.")));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("table \"%s\" is being migrated", get_rel_name(relid)),
+			 errdetail("Changing it by hand would break the migration."),
+			 errhint("Call mig_complete or mig_rollback first, or SET mig_control.guard = off to do it all the same.")));
 }
 
 static void
@@ -91,6 +129,65 @@ check_extension(const DropStmt *stmt)
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("extension \"mig_control\" has active migrations"),
 					 errhint("Call mig_complete or mig_rollback for each that mig_status() shows first.")));
+}
+
+/* Raise when active migrations would lose their tables or views with something. */
+static void
+refuse_drop(const char *what, const char *name, const Migration *mig)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("%s \"%s\" has an active migration", what, name),
+			 errdetail("Migration \"%s\" would lose its tables or views.", mig->name),
+			 errhint("Call mig_complete('%s') or mig_rollback('%s') first.", mig->name, mig->name)));
+}
+
+/* DROP SCHEMA … CASCADE of a base schema or of one that belongs to a migration. */
+static void
+check_drop_schema(const DropStmt *stmt)
+{
+	List	   *active = NIL;
+	ListCell   *lc;
+	ListCell   *mc;
+
+	if (stmt->behavior == DROP_CASCADE && OidIsValid(get_namespace_oid("mig", true)) && OidIsValid(get_extension_oid("mig_control", true)))
+		active = migrations_active();
+	foreach(mc, active)
+	{
+		const Migration *mig = lfirst(mc);
+
+		foreach(lc, stmt->objects)
+		{
+			const char *name = strVal(lfirst(lc));
+
+			if (mig->phase != PHASE_PLANNED && (strcmp(name, mig->schema) == 0 || strcmp(name, mig->version_schema) == 0))
+				refuse_drop("schema", name, mig);
+		}
+	}
+}
+
+/* DROP OWNED BY a role that has started a migration or owns a table of one. */
+static void
+check_drop_owned(const DropOwnedStmt *stmt)
+{
+	List	   *active = NIL;
+	ListCell   *lc;
+	ListCell   *rc;
+
+	if (OidIsValid(get_namespace_oid("mig", true)) && OidIsValid(get_extension_oid("mig_control", true)))
+		active = migrations_active();
+	foreach(lc, chain_tables(active))
+	{
+		const MigratedTable *t = lfirst(lc);
+
+		foreach(rc, stmt->roles)
+		{
+			Oid			role = get_rolespec_oid(lfirst(rc), true);
+
+			if (OidIsValid(role) && (t->mig->owner == role || (t->kind == TABLE_CHANGED && mig_relation_ownercheck(t->relid, role) && !superuser_arg(role))))
+				refuse_drop("role", GetUserNameFromId(role, false), t->mig);
+		}
+	}
 }
 
 /* Does an ALTER TABLE change nothing but how the table is stored and vacuumed? An operator may need that just now. */
@@ -133,9 +230,15 @@ check_statement(Node *stmt)
 			check_range_var(((CreateTrigStmt *) stmt)->relation);
 			break;
 		case T_DropStmt:
-			if (((DropStmt *) stmt)->removeType == OBJECT_EXTENSION)
+			if (mig_guard && ((DropStmt *) stmt)->removeType == OBJECT_EXTENSION)
 				check_extension((DropStmt *) stmt);
+			if (mig_guard && ((DropStmt *) stmt)->removeType == OBJECT_SCHEMA)
+				check_drop_schema((DropStmt *) stmt);
 			check_drop((DropStmt *) stmt);
+			break;
+		case T_DropOwnedStmt:
+			if (mig_guard)
+				check_drop_owned((DropOwnedStmt *) stmt);
 			break;
 		default:
 			break;
@@ -147,9 +250,23 @@ static void
 guard_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 			  ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
-	if (mig_guard && context != PROCESS_UTILITY_SUBCOMMAND)
-		check_statement(pstmt->utilityStmt);
+	Handmade   *change = NULL;
+	List	   *noted = NIL;
+	ListCell   *lc;
+
+	if (context != PROCESS_UTILITY_SUBCOMMAND && mig_own_statements != OWN_HIDDEN)
+	{
+		trespasses = NIL;
+		if (mig_own_statements == OWN_NOT)
+			check_statement(pstmt->utilityStmt);
+		noted = trespasses;
+		change = handmade_begin(pstmt->utilityStmt);
+	}
 	(next_utility ? next_utility : standard_ProcessUtility) (pstmt, query, read_only_tree, context, params, environment, dest, completion);
+	if (change)
+		handmade_end(change);
+	foreach(lc, noted)
+		note_trespass(lfirst(lc));
 }
 
 void

@@ -20,7 +20,6 @@
 #include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
-#include "control/guard.h"
 #include "control/steps.h"
 #include "control/utility.h"
 #include "control/versions.h"
@@ -64,43 +63,11 @@ lock_want(Oid relid, LOCKMODE mode)
 
 /* Append views to be replaced or dropped. */
 static List *
-append_views(List *wants, const SqlRows *rows)
-{
-	for (uint64 r = 0; r < rows->n; r++)
-		wants = lappend(wants, lock_want((Oid) strtoul(rows->v[r][0], NULL, 10), AccessExclusiveLock));
-	return wants;
-}
-
-/* Append the closed views of the version: they stand on no table. */
-static List *
-want_closed_views(List *wants, const char *version_schema)
-{
-	return append_views(wants, admin_queryp("SELECT DISTINCT c.oid FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class"
-											" WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_proc'::regclass"
-											" AND d.refobjid = 'mig.closed(text, text)'::regprocedure AND c.relnamespace = to_regnamespace(quote_ident($1)) ORDER BY 1",
-											P_text(version_schema)));
-}
-
-/* Append the views that stand on a table, outermost first: those of versions, and in the swap the user's, which may have to be made again. */
-static List *
-want_views(List *wants, Oid relid, bool all)
-{
-	return append_views(wants, admin_queryp("WITH RECURSIVE v(oid, level) AS (SELECT DISTINCT r.ev_class, 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
-											"  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1"
-											" UNION SELECT r.ev_class, v.level + 1 FROM v JOIN pg_depend d ON d.refobjid = v.oid AND d.refclassid = 'pg_class'::regclass"
-											"  AND d.classid = 'pg_rewrite'::regclass JOIN pg_rewrite r ON r.oid = d.objid WHERE r.ev_class <> v.oid AND v.level < 10)"
-											" SELECT v.oid FROM v JOIN pg_class c ON c.oid = v.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
-											" WHERE c.relkind = 'v' AND ($2 OR n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
-											" GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(relid), P_bool(all)));
-}
-
-/* Append the views of the version that stand on another version's. */
-static List *
-want_chained_views(List *wants, const char *version_schema)
+append_views(List *wants, List *views)
 {
 	ListCell   *lc;
 
-	foreach(lc, versions_chained_views(version_schema))
+	foreach(lc, views)
 		wants = lappend(wants, lock_want(lfirst_oid(lc), AccessExclusiveLock));
 	return wants;
 }
@@ -138,15 +105,15 @@ wanted_locks(const Attempt *a)
 	list_sort(tables, compare_steps);
 	if (views)
 	{
-		wants = want_chained_views(wants, a->mig->version_schema);
-		wants = want_closed_views(wants, a->mig->version_schema);
+		wants = append_views(wants, versions_chained_views(a->mig->version_schema));
+		wants = append_views(wants, versions_closed_views(a->mig->version_schema));
 	}
 	foreach(lc, views ? tables : NIL)
 	{
 		Step	   *s = lfirst(lc);
 
 		if (s->relid != last && (s->lock == AccessExclusiveLock || s->phase == STEP_OPEN))
-			wants = want_views(wants, s->relid, s->phase == STEP_CONTRACT && s->undo == NULL);
+			wants = append_views(wants, versions_views_on(s->relid, s->phase == STEP_CONTRACT && s->undo == NULL));
 		last = s->relid;
 	}
 	last = InvalidOid;
@@ -238,7 +205,7 @@ steps_begin(const Attempt *a, Identity *saved)
 	sql_portable_texts();
 	/* ANALYZE of the hidden columns alone warns of extended statistics on others */
 	setting_set("client_min_messages", "error");
-	guard_lift();
+	settings_own(OWN_STEPS);
 	/* the deadlock check cancels an autovacuum in our way, and makes us the victim before a client */
 	setting_set("deadlock_timeout", psprintf("%dms", Max(mig_lock_timeout / 5, 1)));
 }

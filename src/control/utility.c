@@ -191,7 +191,7 @@ utility_left_invalid(const Step *step)
 static void
 apply_settings(const char *settings)
 {
-	SetConfigOption("mig_control.guard", "off", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("mig_control.own_statements", "1", PGC_SUSET, PGC_S_SESSION);
 	if (settings)
 		ProcessGUCArray(DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, pstrdup(settings), TEXTOID, -1)),
 						PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET);

@@ -7,18 +7,20 @@
  */
 #include "base/compat.h"
 
+#include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
+#include "base/settings.h"
 #include "base/sql.h"
 #include "compile/view.h"
 #include "control/versions.h"
 #include "store/chain.h"
 
-/* The direct dependencies of views on relations: view, relation */
+/* Part of a FROM clause: view r.ev_class stands on relation d.refobjid */
 #define VIEW_USES \
-	"(SELECT DISTINCT r.ev_class AS view, d.refobjid AS relation FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid" \
-	" WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class)"
+	"pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class"
 
 /* The active migration of a version schema, NULL if it has none. */
 static Migration *
@@ -77,37 +79,51 @@ run_all(List *sqls)
 	}
 }
 
-/* Tables of earlier active migrations: seen through their versions, and not as they are (their names go into *except). */
+/* The views of a version in which an earlier migration's shows a table, if this version has no view of that name yet. */
 static List *
-earlier_views(const Migration *mig, char **except)
+view_over(List *views, const MigratedTable *t, const char *version)
 {
+	return plain_views(views, sql_queryp("SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+										 " WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'v'"
+										 " AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace s ON s.oid = v.relnamespace"
+										 "  WHERE s.nspname = $3 AND v.relname = c.relname)",
+										 P_text(t->mig->version_schema), P_text(t->new_name), P_text(version)));
+}
+
+/*
+ * Tables of active migrations. What a later one creates is not shown, nor is what this one changes: its steps do that. What an earlier one changes is seen
+ * through that one's version. *except gets the names of tables that are not shown as they are.
+ */
+static List *
+views_of_migrated(const char *base, const char *version, char **except)
+{
+	Migration  *mig = active_migration(version);
 	List	   *views = NIL;
 	ListCell   *lc;
 
-	foreach(lc, chain_tables(chain_migrations(mig->schema, mig->name)))
+	foreach(lc, chain_tables(chain_migrations(base, NULL)))
 	{
 		const MigratedTable *t = lfirst(lc);
 
-		if (t->mig->id > mig->id || (t->kind != TABLE_CHANGED && t->kind != TABLE_PARKED))
+		if (mig == NULL || t->mig->id > mig->id)
+		{
+			if (t->kind == TABLE_CREATED)
+				*except = array_append_name(*except, t->new_name);
 			continue;
-		if (t->name)
+		}
+		if (t->kind == TABLE_CHANGED)
 			*except = array_append_name(*except, t->name);
-		if (t->new_name)
-			views = plain_views(views, sql_queryp("SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-												  " WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'v'"
-												  " AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace s ON s.oid = v.relnamespace"
-												  "  WHERE s.nspname = $3 AND v.relname = c.relname)",
-												  P_text(t->mig->version_schema), P_text(t->new_name), P_text(mig->version_schema)));
+		if (t->mig->id < mig->id && t->new_name && (t->kind == TABLE_CHANGED || t->kind == TABLE_PARKED))
+			views = view_over(views, t, version);
 	}
 	return views;
 }
 
-void
+int
 versions_make_views(const char *base, const char *version, const char *except)
 {
-	Migration  *mig = active_migration(version);
 	char	   *names = pstrdup(except);
-	List	   *views = mig ? earlier_views(mig, &names) : NIL;
+	List	   *views = views_of_migrated(base, version, &names);
 
 	views = plain_views(views, sql_queryp("SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'f')"
 										  " AND c.relpersistence <> 't' AND c.relname <> ALL ($3::text[])"
@@ -115,61 +131,113 @@ versions_make_views(const char *base, const char *version, const char *except)
 										  " AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace s ON s.oid = v.relnamespace WHERE s.nspname = $2 AND v.relname = c.relname)",
 										  P_text(base), P_text(version), P_text(names)));
 	run_all(view_plain_sqls(version, views));
+	return list_length(views);
 }
 
 List *
 versions_chained_views(const char *version)
 {
-	return oid_list(sql_queryp("SELECT DISTINCT v.oid FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN " VIEW_USES " u ON u.view = v.oid"
-							   " JOIN pg_class o ON o.oid = u.relation AND o.relkind = 'v' JOIN pg_namespace m ON m.oid = o.relnamespace"
+	return oid_list(sql_queryp("SELECT DISTINCT v.oid FROM pg_namespace n JOIN pg_class v ON v.relnamespace = n.oid JOIN (" VIEW_USES ") ON r.ev_class = v.oid"
+							   " JOIN pg_class o ON o.oid = d.refobjid AND o.relkind = 'v' JOIN pg_namespace m ON m.oid = o.relnamespace"
 							   " JOIN mig.version_schema s ON s.schema_name = m.nspname"
 							   " WHERE n.nspname = $1 AND m.nspname <> $1 AND v.relkind = 'v' ORDER BY 1", P_text(version)));
+}
+
+List *
+versions_closed_views(const char *version)
+{
+	return oid_list(sql_queryp("SELECT DISTINCT v.oid FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class"
+							   " WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_proc'::regclass"
+							   " AND d.refobjid = 'mig.closed(text, text)'::regprocedure AND v.relnamespace = to_regnamespace(quote_ident($1)) ORDER BY 1",
+							   P_text(version)));
+}
+
+List *
+versions_views_on(Oid table, bool users)
+{
+	return oid_list(admin_queryp("WITH RECURSIVE v(oid, level) AS (SELECT DISTINCT r.ev_class, 1 FROM " VIEW_USES " WHERE d.refobjid = $1"
+								 " UNION SELECT r.ev_class, v.level + 1 FROM v JOIN (" VIEW_USES ") ON d.refobjid = v.oid WHERE v.level < 10)"
+								 " SELECT v.oid FROM v JOIN pg_class c ON c.oid = v.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
+								 " WHERE c.relkind = 'v' AND ($2 OR n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
+								 " GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(table), P_bool(users)));
 }
 
 char *
 versions_standing_on(const char *version)
 {
-	return sql_textp("SELECT min(n.nspname) FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN " VIEW_USES " u ON u.view = v.oid"
-					 " JOIN pg_class o ON o.oid = u.relation JOIN pg_namespace m ON m.oid = o.relnamespace"
+	return sql_textp("SELECT min(n.nspname) FROM pg_namespace m JOIN pg_class o ON o.relnamespace = m.oid JOIN (" VIEW_USES ") ON d.refobjid = o.oid"
+					 " JOIN pg_class v ON v.oid = r.ev_class JOIN pg_namespace n ON n.oid = v.relnamespace"
 					 " JOIN mig.version_schema s ON s.schema_name = n.nspname WHERE m.nspname = $1 AND n.nspname <> $1", P_text(version));
 }
 
-/* Close the views of an open version that is rolled back, where its clients saw another version's shape. */
+/* The views of an open version that cannot outlive it: on another version's, and on what the migration has created; all: every one that is open. */
+static List *
+views_to_close(const Migration *mig, bool all)
+{
+	List	   *views = all ? versions_open_views(mig->version_schema) : versions_chained_views(mig->version_schema);
+	Oid			schema = get_namespace_oid(mig->version_schema, true);
+	ListCell   *lc;
+
+	foreach(lc, all ? NIL : chain_tables(list_make1(unconstify(Migration *, mig))))
+	{
+		const MigratedTable *t = lfirst(lc);
+		Oid			view = t->kind == TABLE_CREATED || t->kind == TABLE_PARKED ? get_relname_relid(t->new_name, schema) : InvalidOid;
+
+		if (OidIsValid(view))
+			views = list_append_unique_oid(views, view);
+	}
+	return views;
+}
+
+/* Close those views of a version that is rolled back. */
 static void
-close_chained_views(const Migration *mig)
+close_views(const Migration *mig, bool all)
 {
 	Migration  *before = chain_predecessor(mig);
 	const char *message = psprintf("version \"%s\" was rolled back", mig->version_schema);
 	const char *hint = psprintf("Use schema \"%s\".", before ? before->version_schema : mig->schema);
 	ListCell   *lc;
 
-	foreach(lc, versions_chained_views(mig->version_schema))
+	foreach(lc, views_to_close(mig, all))
 		(void) sql_exec(view_close_existing_sql(lfirst_oid(lc), message, hint));
 }
 
-/* DROP VIEW of some views of a schema. */
-static void
-drop_views(const char *schema, const SqlRows *names)
+/* All views of a schema. */
+static List *
+views_in(const char *schema)
 {
-	for (uint64 r = 0; r < names->n; r++)
+	return oid_list(sql_queryp("SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'v'"
+							   " ORDER BY c.relname", P_text(schema)));
+}
+
+List *
+versions_open_views(const char *version)
+{
+	return list_difference_oid(views_in(version), versions_closed_views(version));
+}
+
+/* DROP VIEW of each of some views. */
+static void
+drop_views(List *views)
+{
+	ListCell   *lc;
+
+	foreach(lc, views)
 	{
 		CHECK_FOR_INTERRUPTS();
-		(void) sql_exec(psprintf("DROP VIEW %s", sql_qualified(schema, names->v[r][0])));
+		(void) sql_exec(psprintf("DROP VIEW %s", sql_relation_name(lfirst_oid(lc))));
 	}
 }
 
 void
-versions_drop_views(const char *version)
+versions_drop_views(const char *version, bool all)
 {
 	Migration  *mig = active_migration(version);
 
 	if (mig && mig->was_ready)
-		close_chained_views(mig);
+		close_views(mig, all);
 	else
-		drop_views(version, sql_queryp("SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'v'"
-									   " AND NOT EXISTS (SELECT FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid"
-									   "  WHERE r.ev_class = c.oid AND d.refclassid = 'pg_proc'::regclass AND d.refobjid = 'mig.closed(text, text)'::regprocedure)"
-									   " ORDER BY c.relname", P_text(version)));
+		drop_views(versions_open_views(version));
 }
 
 void
@@ -179,8 +247,8 @@ versions_make_current(const char *base, const char *version, const char *tables)
 	SqlRows    *rows;
 	ListCell   *lc;
 
-	rows = sql_queryp("SELECT DISTINCT v.oid, n.nspname FROM pg_class t JOIN pg_namespace b ON b.oid = t.relnamespace JOIN " VIEW_USES " u ON u.relation = t.oid"
-					  " JOIN pg_class v ON v.oid = u.view JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
+	rows = sql_queryp("SELECT DISTINCT v.oid, n.nspname FROM pg_class t JOIN pg_namespace b ON b.oid = t.relnamespace JOIN (" VIEW_USES ") ON d.refobjid = t.oid"
+					  " JOIN pg_class v ON v.oid = r.ev_class JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
 					  " WHERE b.nspname = $1 AND t.relname = ANY ($3::text[]) AND n.nspname <> $2 ORDER BY 1", P_text(base), P_text(version), P_text(tables));
 	for (uint64 r = 0; r < rows->n; r++)
 		(void) sql_exec(view_close_existing_sql((Oid) strtoul(rows->v[r][0], NULL, 10), psprintf("version \"%s\" has ended", rows->v[r][1]), hint));
@@ -191,7 +259,6 @@ versions_make_current(const char *base, const char *version, const char *tables)
 void
 versions_drop(const char *version)
 {
-	drop_views(version, sql_queryp("SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'v'",
-								   P_text(version)));
+	drop_views(views_in(version));
 	(void) sql_exec(psprintf("DROP SCHEMA IF EXISTS %s", quote_identifier(version)));
 }

@@ -12,12 +12,12 @@
 
 /*
  * Make a view of each table of the base schema, but those named in `except` (text[] literal), that the version does not show yet. A table under an
- * earlier active migration is shown by a view over that one's version.
+ * earlier active migration is shown by a view over that one's version. Returns how many it made.
  */
-extern void versions_make_views(const char *base, const char *version, const char *except);
+extern int	versions_make_views(const char *base, const char *version, const char *except);
 
 /* Drop a version's views but the closed ones. If it was open, its clients keep them: those that stand on another version's views are closed. */
-extern void versions_drop_views(const char *version);
+extern void versions_drop_views(const char *version, bool all);
 
 /* Close other versions' views of these tables (text[] literal), and let the version's own views that stand on others stand on their tables. */
 extern void versions_make_current(const char *base, const char *version, const char *tables);
@@ -25,8 +25,11 @@ extern void versions_make_current(const char *base, const char *version, const c
 /* Drop all views of a version schema and the schema; nothing cascades. */
 extern void versions_drop(const char *version);
 
-/* The views of a version schema (OIDs) that stand on another version's views. */
+/* Views, as OIDs: those of a version that stand on another version's; its closed ones; its others; those of all versions that stand on a table, outermost first. */
 extern List *versions_chained_views(const char *version);
+extern List *versions_closed_views(const char *version);
+extern List *versions_open_views(const char *version);
+extern List *versions_views_on(Oid table, bool users);	/* users: also those that are no version's, which the swap may make again */
 
 /* Name of a version schema with a view that stands on a view of this one, NULL if there is none. */
 extern char *versions_standing_on(const char *version);

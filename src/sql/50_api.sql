@@ -49,3 +49,7 @@ CREATE FUNCTION mig_validate(name text)
     RETURNS TABLE (relation text, checked bigint, divergent bigint, repaired bigint, sample jsonb)
     LANGUAGE c AS 'MODULE_PATHNAME', 'mig_validate';
 COMMENT ON FUNCTION mig_validate(text) IS 'checks every row''s pairs now: how many break the rule of the version that wrote them last, with samples';
+
+CREATE FUNCTION mig_refresh_views(schema text DEFAULT NULL) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_refresh_views';
+COMMENT ON FUNCTION mig_refresh_views(text) IS 'brings the version views of a schema in line with tables that were changed by hand; returns how many it made or changed';
