@@ -197,6 +197,7 @@ analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *
 	pstate->p_ref_hook_state = scope;
 	/* what the bound Vars are of: the parser looks there for the origin of a sub-select's columns */
 	rte->rtekind = RTE_NAMEDTUPLESTORE;
+	rte->eref = makeAlias("*", NIL);	/* and for names like one that it does not find */
 	pstate->p_rtable = list_make1(rte);
 	expr = transformExpr(pstate, copyObject(raw->node), kind);
 	expr = target ? coerce_or_raise(pstate, expr, target)
