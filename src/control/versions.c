@@ -153,13 +153,13 @@ versions_closed_views(const char *version)
 }
 
 List *
-versions_views_on(Oid table)
+versions_views_on(Oid table, bool users)
 {
 	return oid_list(admin_queryp("WITH RECURSIVE v(oid, level) AS (SELECT DISTINCT r.ev_class, 1 FROM " VIEW_USES " WHERE d.refobjid = $1"
 								 " UNION SELECT r.ev_class, v.level + 1 FROM v JOIN (" VIEW_USES ") ON d.refobjid = v.oid WHERE v.level < 10)"
 								 " SELECT v.oid FROM v JOIN pg_class c ON c.oid = v.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
-								 " WHERE c.relkind = 'v' AND (n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
-								 " GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(table)));
+								 " WHERE c.relkind = 'v' AND ($2 OR n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
+								 " GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(table), P_bool(users)));
 }
 
 char *
