@@ -12,6 +12,7 @@
 #include "base/shmem.h"
 #include "control/guard.h"
 #include "control/launcher.h"
+#include "route/passage.h"
 
 PG_MODULE_MAGIC;
 
@@ -24,6 +25,7 @@ _PG_init(void)
 	settings_define();
 	quiet_install();
 	guard_install();
+	passage_install();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		shmem_install();

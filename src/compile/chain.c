@@ -14,6 +14,7 @@
 #include "base/sql.h"
 #include "compile/chain.h"
 #include "compile/index.h"
+#include "compile/plan_statement.h"
 #include "store/chain.h"
 
 /* Raise 55006 for a table that two migrations are about. */
@@ -155,7 +156,7 @@ list_tables(MigPlan *p)
 		if (OidIsValid(inner))
 			add_created(p, lfirst(lc), inner, TABLE_PARKED);
 	foreach(lc, p->created)
-		if (!list_member(p->parked, lfirst(lc)))
+		if (!plan_name_in(p->parked, lfirst(lc)))
 			add_created(p, lfirst(lc), base, TABLE_CREATED);
 }
 

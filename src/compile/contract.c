@@ -6,6 +6,7 @@
  */
 #include "base/compat.h"
 
+#include "catalog/pg_constraint.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -82,7 +83,7 @@ drop_old(StringInfo buf, const Table *t)
 	{
 		Constr	   *k = lfirst(lc);
 
-		if (k->dropped)
+		if (k->dropped && k->type != CONSTRAINT_FOREIGN)	/* those went first */
 			appendStringInfo(buf, "ALTER TABLE %s DROP CONSTRAINT %s;\n", table, quote_identifier(k->name));
 	}
 	foreach(lc, t->indexes)
@@ -300,7 +301,8 @@ finish_copies(StringInfo buf, const Table *t, List *indexes, List *foreign_keys)
 	ListCell   *lc;
 
 	foreach(lc, indexes)
-		appendStringInfoString(buf, ((IndexBuild *) lfirst(lc))->finish_sql);
+		if (((IndexBuild *) lfirst(lc))->finish_sql)
+			appendStringInfoString(buf, ((IndexBuild *) lfirst(lc))->finish_sql);
 	foreach(lc, foreign_keys)
 	{
 		ForeignKeyCopy *f = lfirst(lc);

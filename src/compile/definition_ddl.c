@@ -13,37 +13,13 @@
 #include "tcop/utility.h"
 
 #include "base/compat.h"
-#include "compile/definition.h"
+#include "compile/definition_ddl.h"
 
-/* Reading one statement */
-typedef struct Reader
-{
-	Definition *definition;
-	const char *source;			/* the whole definition text */
-	Node	   *statement;
-	int			start;			/* where the statement's first token is, and how long it is from there */
-	int			length;
-	const char *path;			/* "statement 2" */
-	const RangeVar *relation;
-	int			location;		/* of the sub-command being read */
-} Reader;
-
-/* A thing that cannot be done, and what to do instead */
-typedef struct Refusal
-{
-	int			tag;
-	const char *what;
-	const char *hint;
-} Refusal;
-
-#define HINT_PLAIN		"It needs no migration: run it by itself, before mig_start or after mig_complete."
-#define HINT_LATER		"Run it by itself after mig_complete."
 #define HINT_COLUMN		"Add the column without it, complete the migration, then add it by itself."
 
 /* Statements */
 static const Refusal refused_statements[] = {
-	{T_CreateStmt, NULL, "Create the table by itself: nobody uses it yet. The next migration makes version views of it."},
-	{T_CreateTableAsStmt, NULL, "Create the table by itself: nobody uses it yet. The next migration makes version views of it."},
+	{T_CreateTableAsStmt, NULL, "Write CREATE TABLE with its columns, and fill it by itself."},
 	{T_DropStmt, NULL, "Run it by itself after mig_complete, when no version needs the object any more."},
 	{T_AlterObjectSchemaStmt, "SET SCHEMA", "Versions belong to one schema: run ALTER ... SET SCHEMA by itself, when no migration is active."},
 	{T_AlterTableMoveAllStmt, "ALTER TABLE ALL IN TABLESPACE", "It copies tables under exclusive locks: run it by itself when no one uses them."},
@@ -121,8 +97,8 @@ static const Refusal refused_constraints[] = {
 };
 
 /* Refuses something at its position. */
-static void
-refuse(const Reader *reader, int location, const char *what, const char *hint)
+void
+ddl_refuse(const Reader *reader, int location, const char *what, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -132,19 +108,19 @@ refuse(const Reader *reader, int location, const char *what, const char *hint)
 }
 
 /* Refuses something as a table says, whose last entry is for all that it does not list; `what` names it where the table does not. */
-static void
-refuse_from(const Reader *reader, const Refusal *table, int tag, int location, const char *what)
+void
+ddl_refuse_from(const Reader *reader, const Refusal *table, int tag, int location, const char *what)
 {
 	while (table->tag != tag && table->tag != -1)
 		table++;
-	refuse(reader, location, table->what != NULL ? table->what : what, table->hint);
+	ddl_refuse(reader, location, table->what != NULL ? table->what : what, table->hint);
 }
 
 /* Refuses the statement. */
-static void
-refuse_statement(const Reader *reader)
+void
+ddl_refuse_statement(const Reader *reader)
 {
-	refuse_from(reader, refused_statements, nodeTag(reader->statement), reader->start, GetCommandTagName(CreateCommandTag(reader->statement)));
+	ddl_refuse_from(reader, refused_statements, nodeTag(reader->statement), reader->start, GetCommandTagName(CreateCommandTag(reader->statement)));
 }
 
 /* Returns the length in bytes of an identifier as it stands in the text; 0 if there is none. */
@@ -185,8 +161,8 @@ check_identifier(const Reader *reader, int location)
  * Goes through the statement's tokens, because the parse tree does not say where sub-commands start: the first one follows the relation's
  * name, the others the commas outside of parentheses. Checks identifiers on the way. `locations` has room for `n`.
  */
-static void
-scan_statement(const Reader *reader, int *locations, int n)
+void
+ddl_scan(const Reader *reader, int *locations, int n)
 {
 	char	   *text = pnstrdup(reader->source + reader->start, reader->length);
 	core_yy_extra_type extra;
@@ -227,8 +203,8 @@ scan_statement(const Reader *reader, int *locations, int n)
 }
 
 /* Appends an operation on the statement's table. */
-static Operation *
-add(const Reader *reader, OperationKind kind, const char *column)
+Operation *
+ddl_add(const Reader *reader, OperationKind kind, const char *column)
 {
 	Operation  *op = definition_add(reader->definition, kind, reader->path);
 
@@ -248,27 +224,27 @@ expression(const Reader *reader, Node *node, const char *clause)
 }
 
 /* Refuses what a table's name may carry but an online migration cannot follow. */
-static void
-check_relation(const Reader *reader, bool missing_ok)
+void
+ddl_check_relation(const Reader *reader, bool missing_ok)
 {
 	const RangeVar *relation = reader->relation;
 
 	if (relation->catalogname != NULL)
-		refuse(reader, relation->location, "a table named with its database", "Write table or schema.table.");
+		ddl_refuse(reader, relation->location, "a table named with its database", "Write table or schema.table.");
 	if (relation->schemaname != NULL && strcmp(relation->schemaname, "pg_temp") == 0)
-		refuse(reader, relation->location, "a temporary table", "Only its own session sees it: run the statement by itself.");
+		ddl_refuse(reader, relation->location, "a temporary table", "Only its own session sees it: run the statement by itself.");
 	if (!relation->inh)
-		refuse(reader, relation->location, "ONLY", "A migration changes the table with its children: leave ONLY out.");
+		ddl_refuse(reader, relation->location, "ONLY", "A migration changes the table with its children: leave ONLY out.");
 	if (missing_ok)
-		refuse(reader, reader->start, "IF EXISTS of the table", "A migration is made for tables that exist: leave IF EXISTS out.");
+		ddl_refuse(reader, reader->start, "IF EXISTS of the table", "A migration is made for tables that exist: leave IF EXISTS out.");
 }
 
 /* Refuses CASCADE. */
-static void
-check_behavior(const Reader *reader, DropBehavior behavior)
+void
+ddl_check_behavior(const Reader *reader, DropBehavior behavior)
 {
 	if (behavior == DROP_CASCADE)
-		refuse(reader, -1, "CASCADE", "Leave it out; the plan names the objects that depend on it.");
+		ddl_refuse(reader, -1, "CASCADE", "Leave it out; the plan names the objects that depend on it.");
 }
 
 /* Refuses what a column of ADD COLUMN or TYPE may carry beside its type. */
@@ -276,11 +252,11 @@ static void
 check_column_def(const Reader *reader, const ColumnDef *def)
 {
 	if (def->compression != NULL)
-		refuse(reader, -1, "COMPRESSION", HINT_COLUMN);
+		ddl_refuse(reader, -1, "COMPRESSION", HINT_COLUMN);
 	if (mig_column_storage_name(def) != NULL)
-		refuse(reader, -1, "STORAGE", HINT_COLUMN);
+		ddl_refuse(reader, -1, "STORAGE", HINT_COLUMN);
 	if (def->fdwoptions != NIL)
-		refuse(reader, -1, "OPTIONS", "Foreign tables cannot be migrated.");
+		ddl_refuse(reader, -1, "OPTIONS", "Foreign tables cannot be migrated.");
 }
 
 /* Reads a CHECK, of the table or of an added column. */
@@ -290,8 +266,8 @@ read_check(const Reader *reader, const Constraint *check)
 	Operation  *op;
 
 	if (check->skip_validation)
-		refuse(reader, check->location, "NOT VALID", "Leave it out: the migration validates the constraint without blocking writes.");
-	op = add(reader, OP_ADD_CHECK, NULL);
+		ddl_refuse(reader, check->location, "NOT VALID", "Leave it out: the migration validates the constraint without blocking writes.");
+	op = ddl_add(reader, OP_ADD_CHECK, NULL);
 	op->location = check->location;
 	op->name = check->conname;
 	op->no_inherit = check->is_no_inherit;
@@ -302,10 +278,10 @@ read_check(const Reader *reader, const Constraint *check)
 static void
 read_key(const Reader *reader, Constraint *key)
 {
-	Operation  *op = add(reader, OP_ADD_KEY, NULL);
+	Operation  *op = ddl_add(reader, OP_ADD_KEY, NULL);
 
 	if (mig_key_without_overlaps(key))
-		refuse(reader, key->location, "WITHOUT OVERLAPS", "It cannot be built without blocking writes: run it by itself.");
+		ddl_refuse(reader, key->location, "WITHOUT OVERLAPS", "It cannot be built without blocking writes: run it by itself.");
 	op->location = key->location;
 	op->name = key->conname;
 	op->constraint = key;
@@ -337,7 +313,7 @@ read_column_constraint(const Reader *reader, Operation *op, const Constraint *co
 			if (*nullable)
 				conflict(reader, constraint, "conflicting NULL and NOT NULL");
 			if (constraint->is_no_inherit || constraint->skip_validation)
-				refuse(reader, constraint->location, "NOT NULL with NO INHERIT or NOT VALID", "Write NOT NULL alone.");
+				ddl_refuse(reader, constraint->location, "NOT NULL with NO INHERIT or NOT VALID", "Write NOT NULL alone.");
 			op->not_null = true;
 			break;
 		case CONSTR_DEFAULT:
@@ -354,7 +330,7 @@ read_column_constraint(const Reader *reader, Operation *op, const Constraint *co
 		case CONSTR_CHECK:
 			break;
 		default:
-			refuse_from(reader, refused_column_constraints, constraint->contype, constraint->location, NULL);
+			ddl_refuse_from(reader, refused_column_constraints, constraint->contype, constraint->location, NULL);
 	}
 }
 
@@ -363,7 +339,7 @@ static void
 read_add_column(const Reader *reader, const AlterTableCmd *command)
 {
 	ColumnDef  *def = castNode(ColumnDef, command->def);
-	Operation  *op = add(reader, OP_ADD_COLUMN, def->colname);
+	Operation  *op = ddl_add(reader, OP_ADD_COLUMN, def->colname);
 	bool		nullable = false;
 	ListCell   *lc;
 
@@ -382,7 +358,7 @@ read_add_column(const Reader *reader, const AlterTableCmd *command)
 		if (constraint->contype != CONSTR_CHECK)
 			continue;
 		if (op->if_exists)
-			refuse(reader, constraint->location, "CHECK together with IF NOT EXISTS", "Leave IF NOT EXISTS out, or add the CHECK in a migration of its own.");
+			ddl_refuse(reader, constraint->location, "CHECK together with IF NOT EXISTS", "Leave IF NOT EXISTS out, or add the CHECK in a migration of its own.");
 		read_check(reader, constraint);
 	}
 }
@@ -392,7 +368,7 @@ static void
 read_alter_type(const Reader *reader, const AlterTableCmd *command)
 {
 	ColumnDef  *def = castNode(ColumnDef, command->def);
-	Operation  *op = add(reader, OP_ALTER_TYPE, command->name);
+	Operation  *op = ddl_add(reader, OP_ALTER_TYPE, command->name);
 
 	check_column_def(reader, def);
 	op->type = def->typeName;
@@ -413,20 +389,20 @@ read_command(const Reader *reader, const AlterTableCmd *command)
 			read_add_column(reader, command);
 			break;
 		case AT_DropColumn:
-			check_behavior(reader, command->behavior);
-			add(reader, OP_DROP_COLUMN, command->name)->if_exists = command->missing_ok;
+			ddl_check_behavior(reader, command->behavior);
+			ddl_add(reader, OP_DROP_COLUMN, command->name)->if_exists = command->missing_ok;
 			break;
 		case AT_AlterColumnType:
 			read_alter_type(reader, command);
 			break;
 		case AT_SetNotNull:
-			add(reader, OP_SET_NOT_NULL, command->name);
+			ddl_add(reader, OP_SET_NOT_NULL, command->name);
 			break;
 		case AT_DropNotNull:
-			add(reader, OP_DROP_NOT_NULL, command->name);
+			ddl_add(reader, OP_DROP_NOT_NULL, command->name);
 			break;
 		case AT_ColumnDefault:
-			op = add(reader, OP_SET_DEFAULT, command->name);
+			op = ddl_add(reader, OP_SET_DEFAULT, command->name);
 			if (command->def != NULL)
 				op->expr = expression(reader, command->def, "DEFAULT");
 			break;
@@ -437,22 +413,22 @@ read_command(const Reader *reader, const AlterTableCmd *command)
 				break;
 			}
 			if (castNode(Constraint, command->def)->contype != CONSTR_CHECK)
-				refuse_from(reader, refused_constraints, castNode(Constraint, command->def)->contype, -1, NULL);
+				ddl_refuse_from(reader, refused_constraints, castNode(Constraint, command->def)->contype, -1, NULL);
 			read_check(reader, castNode(Constraint, command->def));
 			break;
 		case AT_DropConstraint:
-			check_behavior(reader, command->behavior);
-			op = add(reader, OP_DROP_CONSTRAINT, NULL);
+			ddl_check_behavior(reader, command->behavior);
+			op = ddl_add(reader, OP_DROP_CONSTRAINT, NULL);
 			op->name = command->name;
 			op->if_exists = command->missing_ok;
 			break;
 		case AT_ReplicaIdentity:
-			op = add(reader, OP_REPLICA_IDENTITY, NULL);
+			op = ddl_add(reader, OP_REPLICA_IDENTITY, NULL);
 			op->identity = castNode(ReplicaIdentityStmt, command->def)->identity_type;
 			op->name = castNode(ReplicaIdentityStmt, command->def)->name;
 			break;
 		default:
-			refuse_from(reader, refused_commands, command->subtype, -1, NULL);
+			ddl_refuse_from(reader, refused_commands, command->subtype, -1, NULL);
 	}
 }
 
@@ -464,10 +440,10 @@ read_alter_table(Reader *reader, const AlterTableStmt *statement)
 	int		   *locations = palloc(sizeof(int) * n);
 
 	if (statement->objtype != OBJECT_TABLE)
-		refuse_statement(reader);
+		ddl_refuse_statement(reader);
 	reader->relation = statement->relation;
-	scan_statement(reader, locations, n);
-	check_relation(reader, statement->missing_ok);
+	ddl_scan(reader, locations, n);
+	ddl_check_relation(reader, statement->missing_ok);
 	for (int i = 0; i < n; i++)
 	{
 		reader->location = locations[i];
@@ -480,9 +456,9 @@ static void
 read_create_index(Reader *reader, IndexStmt *statement)
 {
 	reader->relation = statement->relation;
-	scan_statement(reader, NULL, 0);
-	check_relation(reader, false);
-	add(reader, OP_CREATE_INDEX, NULL)->index = statement;
+	ddl_scan(reader, NULL, 0);
+	ddl_check_relation(reader, false);
+	ddl_add(reader, OP_CREATE_INDEX, NULL)->index = statement;
 }
 
 /* Appends an operation on an index, whose table is not known yet. */
@@ -505,8 +481,8 @@ read_drop_index(Reader *reader, const DropStmt *statement)
 {
 	ListCell   *lc;
 
-	scan_statement(reader, NULL, 0);
-	check_behavior(reader, statement->behavior);
+	ddl_scan(reader, NULL, 0);
+	ddl_check_behavior(reader, statement->behavior);
 	foreach(lc, statement->objects)
 		add_index_operation(reader, OP_DROP_INDEX, makeRangeVarFromNameList(lfirst_node(List, lc)), statement->missing_ok);
 }
@@ -515,7 +491,7 @@ read_drop_index(Reader *reader, const DropStmt *statement)
 static void
 read_rename_index(Reader *reader, const RenameStmt *statement)
 {
-	scan_statement(reader, NULL, 0);
+	ddl_scan(reader, NULL, 0);
 	add_index_operation(reader, OP_RENAME_INDEX, statement->relation, statement->missing_ok)->new_name = statement->newname;
 }
 
@@ -532,19 +508,19 @@ read_rename(Reader *reader, const RenameStmt *statement)
 	}
 	if (statement->renameType != OBJECT_TABLE && statement->renameType != OBJECT_TABCONSTRAINT &&
 		!(statement->renameType == OBJECT_COLUMN && statement->relationType == OBJECT_TABLE))
-		refuse_statement(reader);
+		ddl_refuse_statement(reader);
 	reader->relation = statement->relation;
-	scan_statement(reader, &reader->location, 1);
-	check_relation(reader, statement->missing_ok);
-	check_behavior(reader, statement->behavior);
+	ddl_scan(reader, &reader->location, 1);
+	ddl_check_relation(reader, statement->missing_ok);
+	ddl_check_behavior(reader, statement->behavior);
 
 	if (statement->renameType == OBJECT_TABLE)
-		op = add(reader, OP_RENAME_TABLE, NULL);
+		op = ddl_add(reader, OP_RENAME_TABLE, NULL);
 	else if (statement->renameType == OBJECT_COLUMN)
-		op = add(reader, OP_RENAME_COLUMN, statement->subname);
+		op = ddl_add(reader, OP_RENAME_COLUMN, statement->subname);
 	else
 	{
-		op = add(reader, OP_RENAME_CONSTRAINT, NULL);
+		op = ddl_add(reader, OP_RENAME_CONSTRAINT, NULL);
 		op->name = statement->subname;
 	}
 	op->new_name = statement->newname;
@@ -559,8 +535,8 @@ read_comment(Reader *reader, const CommentStmt *statement)
 	Operation  *op;
 
 	if (statement->objtype != OBJECT_COLUMN && statement->objtype != OBJECT_TABLE)
-		refuse(reader, -1, "COMMENT on this kind of object", HINT_PLAIN);
-	scan_statement(reader, NULL, 0);
+		ddl_refuse(reader, -1, "COMMENT on this kind of object", HINT_PLAIN);
+	ddl_scan(reader, NULL, 0);
 	names = list_copy(castNode(List, statement->object));
 	if (statement->objtype == OBJECT_COLUMN)
 	{
@@ -574,11 +550,11 @@ read_comment(Reader *reader, const CommentStmt *statement)
 					 source_position(reader->source, reader->location)));
 	}
 	if (list_length(names) > 2)
-		refuse(reader, -1, "a table named with its database", "Write table or schema.table.");
+		ddl_refuse(reader, -1, "a table named with its database", "Write table or schema.table.");
 	reader->relation = makeRangeVar(list_length(names) == 2 ? strVal(linitial(names)) : NULL, strVal(llast(names)), -1);
-	check_relation(reader, false);
+	ddl_check_relation(reader, false);
 
-	op = add(reader, column != NULL ? OP_COMMENT_COLUMN : OP_COMMENT_TABLE, column);
+	op = ddl_add(reader, column != NULL ? OP_COMMENT_COLUMN : OP_COMMENT_TABLE, column);
 	if (statement->comment != NULL && *statement->comment != '\0')
 		op->comment = statement->comment;
 }
@@ -594,6 +570,8 @@ read_statement(Definition *definition, const char *source, const RawStmt *raw, i
 	reader.start = source_skip(source, raw->stmt_location);
 	reader.length = end - reader.start;
 	reader.location = reader.start;
+	if (ddl_read_plain(&reader))
+		return;
 	switch (nodeTag(raw->stmt))
 	{
 		case T_AlterTableStmt:
@@ -609,13 +587,13 @@ read_statement(Definition *definition, const char *source, const RawStmt *raw, i
 			if (((DropStmt *) raw->stmt)->removeType == OBJECT_INDEX)
 				read_drop_index(&reader, (DropStmt *) raw->stmt);
 			else
-				refuse_statement(&reader);
+				ddl_refuse_statement(&reader);
 			break;
 		case T_CommentStmt:
 			read_comment(&reader, (CommentStmt *) raw->stmt);
 			break;
 		default:
-			refuse_statement(&reader);
+			ddl_refuse_statement(&reader);
 	}
 }
 

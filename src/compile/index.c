@@ -346,6 +346,51 @@ check_dependents(const Table *t)
 				 errhint("Drop these before the migration and create them again afterwards.")));
 }
 
+/* Does this migration drop a foreign key, or its table or one of its columns? */
+static bool
+foreign_key_goes(List *tables, Oid oid)
+{
+	ListCell   *lc;
+	ListCell   *kc;
+
+	foreach(lc, tables)
+	{
+		Table	   *t = lfirst(lc);
+
+		foreach(kc, t->constraints)
+		{
+			Constr	   *k = lfirst(kc);
+
+			if (k->oid == oid)
+				return t->dropped || k->dropped || bms_overlap(k->columns, shape_dropped_atts(t));
+		}
+	}
+	return false;
+}
+
+void
+check_referenced(const Table *t, List *tables)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->indexes)
+	{
+		OldIndex   *x = lfirst(lc);
+		SqlRows    *rows;
+
+		if (!x->dropped)
+			continue;
+		rows = sql_queryp("SELECT k.oid, k.conname, k.conrelid::regclass FROM pg_constraint k WHERE k.contype = 'f' AND k.conindid = $1 ORDER BY 2", P_oid(x->oid));
+		for (uint64 r = 0; r < rows->n; r++)
+			if (!foreign_key_goes(tables, (Oid) strtoul(rows->v[r][0], NULL, 10)))
+				ereport(ERROR,
+						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+						 errmsg("cannot drop %s \"%s\" of table \"%s\" because a foreign key depends on it", x->constraint ? "constraint" : "index", x->name, t->name),
+						 errdetail("Constraint \"%s\" on table %s refers to it.", rows->v[r][1], rows->v[r][2]),
+						 errhint("Drop that foreign key in the same migration.")));
+	}
+}
+
 void
 check_dropped(const Table *t, List *tables)
 {
@@ -364,6 +409,10 @@ check_dropped(const Table *t, List *tables)
 						" WHERE d.deptype = 'n' AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = $1"
 						"  OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT unnest(ARRAY[y.oid, y.typarray]) FROM pg_type y WHERE y.typrelid = $1))"
 						" AND NOT (k.oid IS NOT NULL AND k.conrelid = ANY ($2::oid[]))"
+						" AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid AND f.adrelid = ANY ($2::oid[]))"
+						" AND NOT EXISTS (SELECT FROM pg_policy p WHERE d.classid = 'pg_policy'::regclass AND p.oid = d.objid AND p.polrelid = ANY ($2::oid[]))"
+						" AND NOT EXISTS (SELECT FROM pg_trigger g WHERE d.classid = 'pg_trigger'::regclass AND g.oid = d.objid AND g.tgrelid = ANY ($2::oid[]))"
+						" AND NOT coalesce(r.ev_class = ANY ($2::oid[]), false)"
 						" AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
 						"  WHERE v.oid = r.ev_class)",
 						P_oid(t->relid), P_text(psprintf("{%s}", together.data)));

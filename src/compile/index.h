@@ -13,6 +13,8 @@ typedef struct IndexBuild
 	char	   *name;			/* in the end */
 	char	   *hidden;			/* until then: _mig_1234_i1; a new one has its own name at once where that is free */
 	char	   *create_sql;		/* CREATE INDEX CONCURRENTLY …; NULL: it is there, and becomes a key */
+	Oid			partition;		/* that it is on; InvalidOid: the table itself */
+	LOCKMODE	lock;			/* NoLock: built CONCURRENTLY; else create_sql is an ordinary statement */
 	char	   *undo;			/* NULL: goes with its hidden columns */
 	char	   *constraint_sql; /* makes it a deferrable constraint as soon as it is built; NULL if it is none */
 	char	   *constraint_undo;
@@ -43,7 +45,10 @@ extern List *foreign_key_copies(const Table *table, int first_number);	/* Foreig
 /* Raise 0A000, naming them, when objects depend on changed or dropped columns that cannot follow. */
 extern void check_dependents(const Table *table);
 
-/* The same for a table that is dropped; those that are dropped with it do not matter. */
+/* Raise 2BP01 when a foreign key needs a key that is dropped, unless it is dropped as well. */
+extern void check_referenced(const Table *table, List *tables);
+
+/* As check_dependents(), for a table that is dropped; those that are dropped with it do not matter. */
 extern void check_dropped(const Table *table, List *tables);
 
 #endif

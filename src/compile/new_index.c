@@ -9,6 +9,7 @@
 
 #include "access/amapi.h"
 #include "access/reloptions.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
@@ -19,10 +20,13 @@
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "base/sql.h"
 #include "compile/index.h"
+#include "compile/operations.h"
 
 /* What an index is being written for */
 typedef struct Writer
@@ -30,6 +34,7 @@ typedef struct Writer
 	const Table *t;
 	const NewIndex *n;
 	List	   *bindings;
+	List	   *names;			/* as t->physical, but the names of the new version */
 	Oid			am;
 	const IndexAmRoutine *routine;
 } Writer;
@@ -77,7 +82,7 @@ static Node *
 analyze_part(const Writer *w, Node *raw, bool predicate)
 {
 	const Operation *op = w->n->op;
-	RawExpr		expr = {raw, op->source, op->path, false};
+	RawExpr		expr = {raw, op->source, NULL, false};
 	Node	   *node = expr_analyze_index(&expr, w->bindings, w->t->name, w->t->new_name, predicate);
 
 	if (contain_mutable_functions((Node *) expression_planner((Expr *) copyObject(node))))
@@ -103,11 +108,16 @@ column_of(const Writer *w, const char *name)
 
 /* " COLLATE x", as written but qualified. */
 static void
-collation_sql(StringInfo buf, List *name)
+collation_sql(StringInfo buf, const Writer *w, List *name, Oid type)
 {
 	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(get_collation_oid(name, false)));
 	Form_pg_collation form = (Form_pg_collation) GETSTRUCT(tuple);
 
+	if (!type_is_collatable(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("collations are not supported by type %s", format_type_be(type)),
+				 source_position(w->n->op->source, w->n->op->location)));
 	appendStringInfo(buf, " COLLATE %s", sql_qualified(get_namespace_name(form->collnamespace), NameStr(form->collname)));
 	ReleaseSysCache(tuple);
 }
@@ -162,11 +172,11 @@ key_sql(StringInfo buf, StringInfo words, const Writer *w, const IndexElem *e)
 		Node	   *expr = analyze_part(w, e->expr, false);
 
 		appendStringInfo(buf, "(%s)", expr_text(expr, w->t->physical));
-		appendStringInfoString(words, "expression");
+		appendStringInfoString(words, expr_text(expr, w->names));
 		type = exprType(expr);
 	}
 	if (e->collation)
-		collation_sql(buf, e->collation);
+		collation_sql(buf, w, e->collation, type);
 	opclass_sql(buf, w, e->opclass, type);
 	if (e->opclassopts)
 	{
@@ -203,12 +213,29 @@ include_sql(StringInfo buf, const Writer *w)
 		appendStringInfoChar(buf, ')');
 }
 
+/* What the physical columns are called in the new version */
+static List *
+new_names(const Table *t)
+{
+	List	   *names = list_copy(t->physical);
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		const Column *c = lfirst(lc);
+
+		if (!c->dropped)
+			lfirst(list_nth_cell(names, (c->second ? c->hidden_att : c->att) - 1)) = c->name;
+	}
+	return names;
+}
+
 /* Write one new index: what follows the table's name in CREATE INDEX. */
 static void
 write_index(const Table *t, NewIndex *n)
 {
 	const IndexStmt *x = n->index;
-	Writer		w = {t, n, shape_final_bindings(t, n->shape), get_index_am_oid(x->accessMethod, false)};
+	Writer		w = {t, n, shape_final_bindings(t, n->shape), new_names(t), get_index_am_oid(x->accessMethod, false)};
 	StringInfoData buf;
 	StringInfoData words;
 	ListCell   *lc;
@@ -335,14 +362,118 @@ new_index_build(const Table *t, const NewIndex *n, int number)
 	return b;
 }
 
+/* Where an OID stands in a list. */
+static int
+list_index_oid(const List *list, Oid oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+		if (lfirst_oid(lc) == oid)
+			return foreach_current_index(lc);
+	elog(ERROR, "partition %u has no parent", oid);
+	return -1;					/* keep compiler quiet */
+}
+
+/* A name for a partition's index that no relation has, and none of `taken`. */
+static char *
+partition_index_name(const NewIndex *n, const char *schema, const char *partition, List **taken)
+{
+	Oid			namespace = get_namespace_oid(schema, false);
+	char	   *name = index_name(partition, n->index, 0);
+
+	for (int i = 1; OidIsValid(get_relname_relid(name, namespace)) || list_member(*taken, makeString(sql_qualified(schema, name))); i++)
+		name = index_name(partition, n->index, i);
+	*taken = lappend(*taken, makeString(sql_qualified(schema, name)));
+	return name;
+}
+
+/* An ordinary statement among the steps that build an index of a partitioned table. */
+static IndexBuild *
+partition_statement(Oid partition, LOCKMODE lock, char *sql, char *undo)
+{
+	IndexBuild *b = palloc0(sizeof(IndexBuild));
+
+	b->partition = partition;
+	b->lock = lock;
+	b->create_sql = sql;
+	b->undo = undo;
+	return b;
+}
+
+/* Raise 0A000 for a unique index that would not be unique over all partitions. */
+static void
+check_unique_partitioned(const Table *t, const NewIndex *n)
+{
+	Relation	rel = table_open(t->relid, NoLock);
+	PartitionKey key = RelationGetPartitionKey(rel);
+	Bitmapset  *atts = NULL;
+	ListCell   *lc;
+
+	foreach(lc, n->index->indexParams)
+		if (((IndexElem *) lfirst(lc))->name)
+			atts = bms_add_member(atts, get_attnum(t->relid, ((IndexElem *) lfirst(lc))->name));
+	for (int i = 0; i < get_partition_natts(key); i++)
+		if (get_partition_col_attnum(key, i) == 0 || !bms_is_member(get_partition_col_attnum(key, i), atts))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("unique index \"%s\" of partitioned table \"%s\" must include all columns of the partition key", n->name, t->name)));
+	table_close(rel, NoLock);
+}
+
+/*
+ * How an index of a partitioned table is built: an empty one of each partitioned table first, then those of the partitions CONCURRENTLY, each attached to
+ * the one above; when the last is, the whole is valid.
+ */
+static List *
+partitioned_index_builds(const Table *t, const NewIndex *n, IndexBuild *top, List **taken)
+{
+	SqlRows    *rows = sql_queryp("SELECT p.relid::oid, s.nspname, c.relname, p.parentrelid::oid, p.isleaf FROM pg_partition_tree($1) p JOIN pg_class c ON c.oid = p.relid"
+								  " JOIN pg_namespace s ON s.oid = c.relnamespace WHERE p.level > 0 AND c.relkind <> 'f' ORDER BY p.level, c.relname", P_oid(t->relid));
+	const char *unique = n->index->unique ? "UNIQUE " : "";
+	List	   *builds = list_make1(top);
+	List	   *parents = list_make1_oid(t->relid);
+	List	   *names = list_make1(sql_qualified(t->schema, top->hidden));
+
+	if (n->index->unique)
+		check_unique_partitioned(t, n);
+	top->lock = ShareLock;
+	top->create_sql = psprintf("CREATE %sINDEX %s ON ONLY %s %s", unique, quote_identifier(top->hidden), sql_qualified(t->schema, t->name), n->sql);
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		char	  **v = rows->v[r];
+		Oid			partition = (Oid) strtoul(v[0], NULL, 10);
+		bool		leaf = v[4][0] == 't';
+		char	   *name = partition_index_name(n, v[1], v[2], taken);
+		char	   *qualified = sql_qualified(v[1], name);
+		char	   *above = list_nth(names, list_index_oid(parents, (Oid) strtoul(v[3], NULL, 10)));
+
+		builds = lappend(builds, partition_statement(partition, leaf ? NoLock : ShareLock,
+													 psprintf("CREATE %sINDEX %s%s ON %s%s %s", unique, leaf ? "CONCURRENTLY " : "", quote_identifier(name),
+															  leaf ? "" : "ONLY ", sql_qualified(v[1], v[2]), n->sql),
+													 psprintf("DROP INDEX IF EXISTS %s", qualified)));
+		builds = lappend(builds, partition_statement(partition, ShareUpdateExclusiveLock, psprintf("ALTER INDEX %s ATTACH PARTITION %s", above, qualified),
+													 psprintf("DROP INDEX IF EXISTS %s", (char *) linitial(names))));
+		parents = lappend_oid(parents, partition);
+		names = lappend(names, qualified);
+	}
+	return builds;
+}
+
 List *
 new_index_builds(const Table *t)
 {
 	List	   *builds = NIL;
+	List	   *taken = NIL;
 	ListCell   *lc;
 
 	foreach(lc, t->new_indexes)
-		builds = lappend(builds, new_index_build(t, lfirst(lc), foreach_current_index(lc) + 1));
+	{
+		NewIndex   *n = lfirst(lc);
+		IndexBuild *b = new_index_build(t, n, foreach_current_index(lc) + 1);
+
+		builds = t->partitioned ? list_concat(builds, partitioned_index_builds(t, n, b, &taken)) : lappend(builds, b);
+	}
 	return builds;
 }
 

@@ -40,8 +40,8 @@ extern void apply_rename_index(Table *t, const Operation *op);
 extern void apply_add_key(Table *t, const Operation *op);
 extern void apply_replica_identity(Table *t, const Operation *op);
 
-/* The name PostgreSQL gives an unnamed index or key of a relation of the table's schema. */
-extern char *choose_index_name(const Table *t, const char *relation, const IndexStmt *index);
+/* What PostgreSQL calls an unnamed index or key of a relation: its first choice, or, where that is taken, another one by a number. */
+extern char *index_name(const char *relation, const IndexStmt *index, int number);
 
 /* Forget the new indexes that read a column which is dropped. */
 extern void forget_indexes_of(Table *t, const Column *c);

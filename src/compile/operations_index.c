@@ -112,14 +112,21 @@ join_names(List *names)
 }
 
 char *
-choose_index_name(const Table *t, const char *relation, const IndexStmt *index)
+index_name(const char *relation, const IndexStmt *index, int number)
 {
 	const char *kind = index->primary ? "pkey" : index->isconstraint ? "key" : "idx";
-	const char *columns = index->primary ? NULL : join_names(key_names(index));
-	char	   *name = makeObjectName(relation, columns, kind);
+
+	return makeObjectName(relation, index->primary ? NULL : join_names(key_names(index)), number ? psprintf("%s%d", kind, number) : kind);
+}
+
+/* The name PostgreSQL gives an unnamed index or key. */
+static char *
+choose_index_name(const Table *t, const IndexStmt *index)
+{
+	char	   *name = index_name(t->new_name, index, 0);
 
 	for (int n = 1; relation_name_used(t, name) || (index->isconstraint && constraint_name_taken(t, name)); n++)
-		name = makeObjectName(relation, columns, psprintf("%s%d", kind, n));
+		name = index_name(t->new_name, index, n);
 	return name;
 }
 
@@ -196,7 +203,7 @@ apply_create_index(Table *t, const Operation *op)
 		check_relation_name(t, op, index->idxname);
 	}
 	columns = index_columns(t, index);
-	add_new_index(t, op, index, index->idxname ? index->idxname : choose_index_name(t, t->new_name, index))->columns = columns;
+	add_new_index(t, op, index, index->idxname ? index->idxname : choose_index_name(t, index))->columns = columns;
 }
 
 /* Take a NewIndex out of the shape. */
@@ -453,7 +460,7 @@ apply_add_key(Table *t, const Operation *op)
 		IndexStmt  *index = index_of_key(op, key);
 		List	   *columns = index_columns(t, index);
 
-		n = add_new_index(t, op, index, name ? name : choose_index_name(t, t->new_name, index));
+		n = add_new_index(t, op, index, name ? name : choose_index_name(t, index));
 		n->columns = columns;
 	}
 	if (name)

@@ -23,6 +23,7 @@
 #include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
+#include "compile/plan_statement.h"
 #include "compile/chain.h"
 #include "compile/plan_steps.h"
 #include "compile/sequence.h"
@@ -118,32 +119,7 @@ session_settings(void)
 					 P_text(safe_search_path()));
 }
 
-/* Is a name in a list of them? */
-static bool
-name_in(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return false;
-}
-
-/* A table of the plan by its OID, NULL if the plan has it not yet. */
-static Table *
-known_table(const MigPlan *plan, Oid relid)
-{
-	ListCell   *lc;
-
-	foreach(lc, plan->tables)
-		if (((Table *) lfirst(lc))->relid == relid)
-			return lfirst(lc);
-	return NULL;
-}
-
-/* The table of a name in the shape so far, loaded once. */
-static Table *
+Table *
 plan_table(MigPlan *plan, const Operation *op, const char *name)
 {
 	Oid			relid = get_relname_relid(name, get_namespace_oid(plan->schema, false));
@@ -162,7 +138,7 @@ plan_table(MigPlan *plan, const Operation *op, const char *name)
 		if (!t->dropped && strcmp(t->new_name, name) == 0)
 			return t;
 	}
-	if (!OidIsValid(relid) || known_table(plan, relid))	/* it was renamed or dropped earlier in this migration */
+	if (!OidIsValid(relid) || plan_known_table(plan, relid))	/* it was renamed or dropped earlier in this migration */
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist in schema \"%s\"", name, plan->schema),
@@ -175,6 +151,19 @@ plan_table(MigPlan *plan, const Operation *op, const char *name)
 				 source_position(op->source, op->location)));
 	plan->tables = lappend(plan->tables, t);
 	return t;
+}
+
+/* Does the new version so far, without what the definition has created, have a table of that name? */
+static bool
+plan_table_exists(const MigPlan *plan, const char *name)
+{
+	Oid			relid = get_relname_relid(name, get_namespace_oid(plan->schema, false));
+	ListCell   *lc;
+
+	foreach(lc, plan->tables)
+		if (!((Table *) lfirst(lc))->dropped && strcmp(((Table *) lfirst(lc))->new_name, name) == 0)
+			return true;
+	return OidIsValid(relid) && plan_known_table(plan, relid) == NULL;
 }
 
 /* Raise if two tables get the same name. */
@@ -192,7 +181,7 @@ check_new_names(const MigPlan *plan)
 
 		if (t->dropped)
 			continue;
-		if (name_in(names, t->new_name))
+		if (plan_name_in(names, t->new_name))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_TABLE),
 					 errmsg("relation \"%s\" already exists", t->new_name),
@@ -262,108 +251,6 @@ plan_equals(const MigPlan *p, List *steps)
 
 /* ---- the definition's own statements ---- */
 
-/* The session's search_path behind the base schema, where new things are made. */
-static char *
-statement_search_path(const MigPlan *p)
-{
-	StringInfoData path;
-	ListCell   *lc;
-
-	initStringInfo(&path);
-	appendStringInfoString(&path, quote_identifier(p->schema));
-	foreach(lc, fetch_search_path(false))
-	{
-		char	   *schema = get_namespace_name(lfirst_oid(lc));
-
-		if (schema && lfirst_oid(lc) != PG_CATALOG_NAMESPACE && !isAnyTempNamespace(lfirst_oid(lc)) && strcmp(schema, p->schema) != 0)
-			appendStringInfo(&path, ", %s", quote_identifier(schema));
-	}
-	return path.data;
-}
-
-/* The search_path of one statement. */
-static char *
-path_of(const MigPlan *p, const Statement *st)
-{
-	return st->parked ? psprintf("%s, %s", quote_identifier(p->inner_schema), p->search_path) : p->search_path;
-}
-
-char *
-statement_sql(const MigPlan *p, const Statement *st, const char *sql)
-{
-	return psprintf("SET LOCAL search_path = %s;\n%s;\nSET LOCAL search_path = pg_catalog, pg_temp", path_of(p, st), sql);
-}
-
-/* Append an operation's statement to a list of them. */
-static Statement *
-add_statement(MigPlan *p, List **list, const Operation *op)
-{
-	Statement  *st = palloc0(sizeof(Statement));
-
-	st->sql = op->sql;
-	st->undo = op->undo;
-	st->parked = op->table && name_in(p->parked, op->table);
-	*list = lappend(*list, st);
-	return st;
-}
-
-/* Run a statement on trial, so that what follows it finds what it makes. */
-static void
-try_statement(const MigPlan *p, const Statement *st)
-{
-	int			level = NewGUCNestLevel();
-
-	setting_set("search_path", path_of(p, st));
-	settings_own(OWN_HIDDEN);
-	(void) sql_exec(st->sql);
-	AtEOXact_GUC(false, level);
-}
-
-/*
- * A table that this migration makes. While its name is still that of a table which the migration renames or drops, it waits in the hidden schema.
- */
-static void
-create_table(MigPlan *p, const Operation *op)
-{
-	Oid			other = get_relname_relid(op->table, get_namespace_oid(p->schema, false));
-	Table	   *former = OidIsValid(other) ? known_table(p, other) : NULL;
-	Statement  *st;
-
-	if (op->schema && strcmp(op->schema, p->schema) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("table \"%s.%s\" is not in schema \"%s\"", op->schema, op->table, p->schema),
-				 errdetail("A migration makes tables in one schema."),
-				 source_position(op->source, op->location)));
-	if (former && (former->dropped || strcmp(former->new_name, op->table) != 0))
-	{
-		if (p->parked == NIL)
-			(void) sql_exec(psprintf("CREATE SCHEMA %s", quote_identifier(p->inner_schema)));
-		p->parked = lappend(p->parked, op->table);
-	}
-	st = add_statement(p, &p->early, op);
-	st->relation = sql_qualified(p->schema, op->table);
-	p->created = lappend(p->created, op->table);
-	try_statement(p, st);
-}
-
-/* A statement for something that no client uses yet. */
-static void
-plain_statement(MigPlan *p, const Operation *op)
-{
-	Statement  *st = add_statement(p, &p->early, op);
-
-	if (op->table)
-		st->relation = sql_qualified(p->schema, op->table);
-	if (op->table && op->new_name)	/* renames a table made here */
-	{
-		p->created = lappend(p->created, op->new_name);
-		if (st->parked)
-			p->parked = lappend(p->parked, op->new_name);
-	}
-	try_statement(p, st);
-}
-
 /* The table of the plan that has, or will have, an index of that name. */
 static Table *
 table_of_index(const MigPlan *p, const char *name)
@@ -397,7 +284,7 @@ plain_index_operation(MigPlan *p, const Operation *op, char *table)
 	bound.sql = op->kind == OP_DROP_INDEX ? psprintf("DROP INDEX %s", quote_identifier(op->name))
 		: psprintf("ALTER INDEX %s RENAME TO %s", quote_identifier(op->name), quote_identifier(op->new_name));
 	bound.new_name = NULL;
-	plain_statement(p, &bound);
+	plan_plain_statement(p, &bound);
 }
 
 /* ADD COLUMN of a serial or identity column: its sequence is made first. */
@@ -412,7 +299,7 @@ add_sequence_column(MigPlan *p, const Operation *op)
 		return;
 	create.table = NULL;
 	column = sequence_column(t, op, &create.sql, &create.undo);
-	plain_statement(p, &create);
+	plan_plain_statement(p, &create);
 	((Statement *) llast(p->early))->relation = column->name;
 	shape_apply(t, column);
 }
@@ -439,15 +326,30 @@ index_operation(MigPlan *p, const Operation *op)
 		return;
 	}
 	table = OidIsValid(index) ? sql_textp("SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE i.indexrelid = $1", P_oid(index)) : NULL;
-	if (table == NULL || known_table(p, get_relname_relid(table, namespace)))
+	if (table == NULL || plan_known_table(p, get_relname_relid(table, namespace)))
 		missing_index(p, op);
-	else if (name_in(p->created, table))
+	else if (plan_has_created(p, table))
 		plain_index_operation(p, op, table);
 	else
 	{
 		bound.table = table;
 		shape_apply(plan_table(p, &bound, table), &bound);
 	}
+}
+
+/* DROP TABLE: one that the definition has created goes at once. */
+static void
+drop_table(MigPlan *p, const Operation *op)
+{
+	Operation	bound = *op;
+
+	if (plan_has_created(p, op->table))
+	{
+		bound.sql = psprintf("DROP TABLE %s", quote_identifier(op->table));
+		plan_plain_statement(p, &bound);
+	}
+	else if (!op->if_exists || plan_table_exists(p, op->table))
+		shape_apply(plan_table(p, op, op->table), op);
 }
 
 /* Apply one operation. */
@@ -460,16 +362,19 @@ apply_operation(MigPlan *p, const Operation *op)
 	switch (op->kind)
 	{
 		case OP_CREATE_TABLE:
-			create_table(p, op);
+			plan_create_table(p, op);
 			break;
 		case OP_PLAIN:
-			plain_statement(p, op);
+			plan_plain_statement(p, op);
 			break;
 		case OP_SQL:
-			(void) add_statement(p, &p->early, op);
+			plan_sql_statement(p, op);
 			break;
 		case OP_AT_END:
-			(void) add_statement(p, &p->late, op);
+			plan_late_statement(p, op);
+			break;
+		case OP_DROP_TABLE:
+			drop_table(p, op);
 			break;
 		case OP_DROP_INDEX:
 		case OP_RENAME_INDEX:
@@ -527,6 +432,7 @@ compile(MigPlan *p, const Definition *d)
 
 	foreach(lc, d->operations)
 		apply_operation(p, lfirst(lc));
+	plan_finish_statements(p);
 	check_new_names(p);
 	foreach(lc, p->tables)
 		if (!((Table *) lfirst(lc))->dropped)
@@ -607,7 +513,7 @@ plan_compile(const char *name, const char *definition, const char *options, LOCK
 	plan_names(p, name, d);
 	chain_begin(p, d);
 	p->settings = session_settings();
-	p->search_path = statement_search_path(p);
+	p->search_path = statement_search_path(p->schema);
 	subscribers = option_text(p->options, "subscribers");
 	p->subscribers_ready = subscribers && strcmp(subscribers, "ready") == 0;
 	if (needs_trial(d))

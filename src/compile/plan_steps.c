@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_constraint.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -389,8 +390,14 @@ plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 
 		if (build->create_sql == NULL)
 			continue;
-		s = add_single(b, STEP_FILL, STEP_CONCURRENTLY, t, ShareUpdateExclusiveLock, build->create_sql, build->undo);
+		s = add_single(b, STEP_FILL, build->lock == NoLock ? STEP_CONCURRENTLY : STEP_SQL, t,
+					   build->lock == NoLock ? ShareUpdateExclusiveLock : build->lock, build->create_sql, build->undo);
 		s->note = build->note;
+		if (OidIsValid(build->partition))
+		{
+			s->relid = build->partition;
+			s->relation = sql_relation_name(build->partition);
+		}
 		if (build->constraint_sql == NULL)
 			continue;
 		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, build->constraint_sql, build->constraint_undo);
@@ -483,6 +490,7 @@ static void
 plan_open(Builder *b)
 {
 	MigPlan	   *p = b->plan;
+	bool		opened = false;
 	ListCell   *lc;
 
 	b->group++;
@@ -493,6 +501,7 @@ plan_open(Builder *b)
 
 		if (t->dropped)
 			continue;
+		opened = true;
 		/* replaced, not dropped: a view of the user's may stand on it */
 		close = view_closed_again_sql(p->version_schema, t, psprintf("version \"%s\" was rolled back", p->version_schema),
 									  psprintf("Use schema \"%s\".", p->before));
@@ -503,9 +512,66 @@ plan_open(Builder *b)
 		else
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock, view_direct_sql(p->version_schema, t, true), close);
 	}
+	if (!opened)
+		add_step(b, STEP_OPEN, STEP_SQL, NULL, NoLock, "", NULL)->note = "the version is complete: no table of it was closed";
 }
 
 /* ---- the whole ---- */
+
+/* Does the migration drop the key that an index is of? */
+static bool
+key_goes(const MigPlan *p, Oid index)
+{
+	ListCell   *lc;
+	ListCell   *xc;
+
+	foreach(lc, p->tables)
+		foreach(xc, ((Table *) lfirst(lc))->indexes)
+			if (((OldIndex *) lfirst(xc))->oid == index && ((OldIndex *) lfirst(xc))->dropped)
+				return true;
+	return false;
+}
+
+/* Foreign keys that are dropped go first: the keys that they refer to may go as well. */
+static void
+drop_foreign_keys(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+		Step	   *s;
+
+		if (k->type != CONSTRAINT_FOREIGN ||
+			!(k->dropped || ((t->dropped || bms_overlap(k->columns, shape_dropped_atts(t))) && key_goes(b->plan, k->index))))
+			continue;
+		s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
+					 psprintf("ALTER TABLE %s DROP CONSTRAINT %s", sql_qualified(t->schema, t->name), quote_identifier(k->name)), NULL);
+		/* the table itself is locked for the swap anyway */
+		s->relid = k->referenced;
+		s->relation = sql_relation_name(k->referenced);
+	}
+}
+
+/* Which constraints bind until the swap, though the new version does not have them. */
+static char *
+dropped_note(const Table *t)
+{
+	Bitmapset  *changed = shape_changed_atts(t);
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+
+		if (k->dropped && !bms_overlap(k->columns, changed))
+			appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", k->name);
+	}
+	return buf.len ? psprintf("until here both versions are held to %s", buf.data) : NULL;
+}
 
 /* The tables that go, in one statement: they may refer to one another. */
 static void
@@ -613,6 +679,8 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 	add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock,
 			 psprintf("SELECT mig.make_current(%s, %s, %s)", quote_literal_cstr(p->schema), quote_literal_cstr(p->version_schema), table_names(p)), NULL)->note = "closes the former versions' views of the changed tables";
 	foreach(lc, p->tables)
+		drop_foreign_keys(b, lfirst(lc));
+	foreach(lc, p->tables)
 	{
 		Table	   *t = lfirst(lc);
 
@@ -620,7 +688,7 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 		{
 			swap_sequences(b, t);
 			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
-					 swap_sql(p, t, needs_inner(t), list_nth(indexes, i), list_nth(foreign_keys, i)), NULL);
+					 swap_sql(p, t, needs_inner(t), list_nth(indexes, i), list_nth(foreign_keys, i)), NULL)->note = dropped_note(t);
 		}
 		i++;
 	}
@@ -652,7 +720,10 @@ plan_steps(MigPlan *p)
 		if (t->dropped)
 			check_dropped(t, p->tables);
 		else
+		{
 			check_dependents(t);
+			check_referenced(t, p->tables);
+		}
 		indexes = lappend(indexes, t->dropped ? NIL : list_concat(index_copies(t), new_index_builds(t)));
 		foreign_keys = lappend(foreign_keys, foreign_key_copies(t, list_length(t->rules) + 1));
 	}

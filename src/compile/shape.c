@@ -64,13 +64,12 @@ kind_refusal(Oid relid)
 {
 	return sql_textp("SELECT CASE"
 					 " WHEN c.relkind = 'f' THEN 'It is a foreign table.'"
-					 " WHEN c.relkind = 'p' THEN 'It is a partitioned table.'"
-					 " WHEN c.relkind <> 'r' THEN 'It is not a table.'"
+					 " WHEN c.relkind NOT IN ('r', 'p') THEN 'It is not a table.'"
 					 " WHEN c.relpersistence = 't' THEN 'It is a temporary table.'"
 					 " WHEN c.relnamespace = 'pg_catalog'::regnamespace OR n.nspname IN ('information_schema', 'mig')"
 					 "  OR n.nspname LIKE 'pg\\_toast%' THEN 'It is a system table.'"
 					 " WHEN c.relispartition THEN format('It is a partition of %s.', (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = c.oid))"
-					 " WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'It takes part in inheritance.'"
+					 " WHEN c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'It takes part in inheritance.'"
 					 " WHEN (SELECT amname FROM pg_am WHERE oid = c.relam) <> 'heap' THEN 'Its table access method is not heap.'"
 					 " WHEN c.relrowsecurity AND c.relforcerowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE oid = c.relowner)"
 					 "  THEN 'Its row-level security is forced on its owner, as whom every row is converted: NO FORCE it, or give the owner BYPASSRLS.'"
@@ -224,7 +223,7 @@ load_constraints(Table *t)
 {
 	SqlRows    *rows = sql_queryp("SELECT c.oid, c.conname, c.contype, c.conkey, c.conindid, pg_get_constraintdef(c.oid),"
 								  " pg_get_expr(c.conbin, c.conrelid), c.convalidated, c.connoinherit,"
-								  " obj_description(c.oid, 'pg_constraint')"
+								  " obj_description(c.oid, 'pg_constraint'), c.confrelid"
 								  " FROM pg_constraint c WHERE c.conrelid = $1 AND c.contype <> 't' ORDER BY c.conname", P_oid(t->relid));
 
 	for (uint64 i = 0; i < rows->n; i++)
@@ -242,6 +241,7 @@ load_constraints(Table *t)
 		c->validated = v[7][0] == 't';
 		c->no_inherit = v[8][0] == 't';
 		c->comment = v[9];
+		c->referenced = (Oid) strtoul(v[10], NULL, 10);
 		t->constraints = lappend(t->constraints, c);
 	}
 }
@@ -301,6 +301,7 @@ shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 	t->name = t->new_name = pstrdup(RelationGetRelationName(rel));
 	t->schema = get_namespace_name(RelationGetNamespace(rel));
 	t->owner = rel->rd_rel->relowner;
+	t->partitioned = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	table_close(rel, NoLock);
 
 	/* names in default and constraint texts come out qualified */

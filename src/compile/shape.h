@@ -95,7 +95,8 @@ typedef struct Constr
 	char	   *name;
 	char		type;			/* pg_constraint.contype */
 	Bitmapset  *columns;		/* attribute numbers */
-	Oid			index;			/* of p, u, x */
+	Oid			index;			/* of p, u, x; for f, that of the referenced key */
+	Oid			referenced;		/* of f: the table */
 	char	   *definition;		/* pg_get_constraintdef */
 	char	   *check;			/* expression of a CHECK */
 	bool		validated;
@@ -145,6 +146,7 @@ typedef struct Table
 	char	   *name;			/* as it is */
 	char	   *new_name;		/* as the new version sees it */
 	Oid			owner;
+	bool		partitioned;	/* its rows are in partitions: only what changes no row can be done */
 	int			natts;			/* attribute numbers in use */
 	List	   *columns;		/* Column *, in table order, added ones last, dropped ones too */
 	List	   *constraints;	/* Constr * */

@@ -7,9 +7,13 @@
  */
 #include "base/compat.h"
 
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/partition.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "base/sql.h"
 #include "compile/index.h"
@@ -289,11 +293,56 @@ finish_rules(Table *t)
 	}
 }
 
+/* Refuse an operation on a partitioned table. */
+static void
+refuse_partitioned(const Table *t, const char *what, const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s \"%s\" of partitioned table \"%s\" cannot be made or changed online yet", what, name, t->name),
+			 errdetail("On a partitioned table a migration can make, rename and drop indexes, rename, drop columns and constraints, and set defaults and comments.")));
+}
+
+/* Refuse what a partitioned table's rows would have to be converted or held to rules for. */
+static void
+check_partitioned(const Table *t)
+{
+	Bitmapset  *gone = NULL;
+	Relation	rel;
+	bool		in_expression;
+	ListCell   *lc;
+
+	foreach(lc, t->new_indexes)
+		if (((NewIndex *) lfirst(lc))->key)
+			refuse_partitioned(t, "key", ((NewIndex *) lfirst(lc))->name);
+	foreach(lc, t->columns)
+	{
+		const Column *c = lfirst(lc);
+
+		if (column_is_pair(c) || (c->second && !c->dropped) || (!c->dropped && c->not_null && !c->old_not_null))
+			refuse_partitioned(t, "column", c->name);
+		if (c->att != 0 && c->dropped)
+			gone = bms_add_member(gone, c->att - FirstLowInvalidHeapAttributeNumber);
+	}
+	foreach(lc, t->rules)
+		refuse_partitioned(t, "constraint", ((Rule *) lfirst(lc))->name);
+	foreach(lc, t->new_foreign_keys)
+		refuse_partitioned(t, "foreign key", ((NewForeignKey *) lfirst(lc))->name);
+	rel = table_open(t->relid, NoLock);
+	if (has_partition_attrs(rel, gone, &in_expression))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("a column of table \"%s\" cannot be dropped because it is part of the partition key", t->name)));
+	table_close(rel, NoLock);
+}
+
 void
 shape_finish(Table *t)
 {
 	name_hidden_columns(t);
 	backward_pass(t);
+	if (t->partitioned)
+		check_partitioned(t);
 	carry_checks(t);
 	not_null_rules(t);
 	filled_rule(t);

@@ -15,8 +15,6 @@
 #include "compile/view.h"
 #include "store/transform.h"
 
-#define CLOSED_TRIGGER "mig_closed"
-
 /* How a table's views check privileges */
 typedef struct ViewRights
 {

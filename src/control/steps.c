@@ -21,6 +21,7 @@
 #include "base/sql.h"
 #include "base/txn.h"
 #include "control/steps.h"
+#include "control/utility.h"
 #include "control/versions.h"
 
 typedef struct Attempt
@@ -184,7 +185,7 @@ run_all(const Attempt *a)
 		const Step *s = list_nth(a->steps, a->undo ? n - 1 - i : i);
 
 		CHECK_FOR_INTERRUPTS();
-		if (a->undo && (!s->done || (a->keep_version && s->keep)))
+		if (a->undo && ((!s->done && !utility_left_invalid(s)) || (a->keep_version && s->keep)))
 			continue;
 		if (a->undo && is_gone(s))
 		{
@@ -279,6 +280,14 @@ double
 steps_undo(const Migration *mig, List *steps, bool keep_version, int attempts)
 {
 	Attempt		a = {.mig = mig,.steps = steps,.undo = true,.keep_version = keep_version};
+	ListCell   *lc;
 
+	foreach(lc, steps)
+	{
+		Step	   *s = lfirst(lc);
+
+		if (s->kind == STEP_CONCURRENTLY && s->undo)
+			s->lock = AccessExclusiveLock;	/* DROP INDEX */
+	}
 	return attempt_repeatedly(&a, attempts);
 }

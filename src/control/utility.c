@@ -9,10 +9,12 @@
  */
 #include "base/compat.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_index.h"
 #include "miscadmin.h"
 #include "parser/parser.h"
 #include "pgstat.h"
@@ -28,6 +30,7 @@
 #include "utils/portal.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "base/lock.h"
@@ -51,6 +54,7 @@ typedef struct Work
 	Oid			owner;
 	char	   *sql;
 	char	   *relation;
+	char	   *unique;			/* what it makes unique, in the user's words; NULL: nothing */
 	char	   *drop;			/* removes what an attempt that did not end has left; NULL: nothing to remove */
 	bool		built;			/* the index is there and valid: only the mark is missing */
 } Work;
@@ -143,23 +147,44 @@ index_statement(const char *sql)
 	return stmt && IsA(stmt, IndexStmt) ? (IndexStmt *) stmt : NULL;
 }
 
+/* The index that a CREATE INDEX makes, by its name, as it is there now; InvalidOid: none, or another one. Inside a transaction. */
+static Oid
+index_of_statement(const char *sql)
+{
+	IndexStmt  *stmt = index_statement(sql);
+	Oid			table = stmt ? RangeVarGetRelid(stmt->relation, NoLock, true) : InvalidOid;
+	Oid			index = InvalidOid;
+	HeapTuple	tuple;
+	bool		same;
+
+	if (OidIsValid(table) && stmt->idxname)
+		index = get_relname_relid(stmt->idxname, get_rel_namespace(table));
+	tuple = OidIsValid(index) ? SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index)) : NULL;
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	same = ((Form_pg_index) GETSTRUCT(tuple))->indrelid == table && ((Form_pg_index) GETSTRUCT(tuple))->indisunique == stmt->unique;
+	ReleaseSysCache(tuple);
+	return same ? index : InvalidOid;
+}
+
 /* Look for the index that the step makes: finished but for the mark, or left invalid. Inside a transaction. */
 static void
 find_leftover(Work *work)
 {
-	IndexStmt  *stmt = index_statement(work->sql);
-	Oid			table = stmt ? RangeVarGetRelid(stmt->relation, NoLock, true) : InvalidOid;
-	Oid			index = InvalidOid;
+	Oid			index = index_of_statement(work->sql);
 
-	work->built = false;
+	work->built = OidIsValid(index) && get_index_isvalid(index);
 	work->drop = NULL;
-	if (OidIsValid(table) && stmt->idxname)
-		index = get_relname_relid(stmt->idxname, get_rel_namespace(table));
-	if (!OidIsValid(index) || get_rel_relkind(index) != RELKIND_INDEX || IndexGetRelation(index, true) != table)
-		return;
-	work->built = get_index_isvalid(index);
-	if (!work->built)
+	if (OidIsValid(index) && !work->built)
 		work->drop = MemoryContextStrdup(work->context, psprintf("DROP INDEX CONCURRENTLY %s", sql_relation_name(index)));
+}
+
+bool
+utility_left_invalid(const Step *step)
+{
+	Oid			index = step->kind == STEP_CONCURRENTLY ? index_of_statement(step->sql) : InvalidOid;
+
+	return OidIsValid(index) && !get_index_isvalid(index);
 }
 
 /* Set the settings that the migration's expressions run under, for the whole session. */
@@ -194,6 +219,9 @@ read_work(Work *work)
 	work->owner = mig->owner;
 	work->sql = MemoryContextStrdup(work->context, step->sql);
 	work->relation = step->relation ? MemoryContextStrdup(work->context, step->relation) : NULL;
+	/* up to the first semicolon a unique index's note says that */
+	if (step->note && strstr(step->note, " unique in "))
+		work->unique = MemoryContextStrdup(work->context, pnstrdup(step->note, strcspn(step->note, ";")));
 	apply_settings(mig->settings);
 	find_leftover(work);
 	return true;
@@ -298,13 +326,34 @@ clean_up(Work *work)
 		run_toplevel(work, work->drop);
 }
 
+/* The values in "Key (a, b)=(1, 2) is duplicated."; NULL if that is not what the detail is like */
+static char *
+duplicated_values(const char *detail)
+{
+	const char *values = detail ? strstr(detail, ")=(") : NULL;
+	const char *end = values ? strrchr(values, ')') : NULL;
+
+	return values ? pnstrdup(values + 2, end - values - 1) : NULL;
+}
+
+/* What to tell of an error. The server's words for duplicates name hidden columns; the step's note says in the user's what was to be unique. */
+static char *
+failure_text(const Work *work, const ErrorData *error)
+{
+	char	   *values = error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && work->unique ? duplicated_values(error->detail) : NULL;
+
+	if (values)
+		return psprintf("it is not so that %s; duplicated: %s", work->unique, values);
+	return error->detail ? psprintf("%s: %s", error->message, error->detail) : error->message;
+}
+
 /* Write the failure down, unless the migration is on its way back: then we were cancelled on purpose. */
 static void
 store_failure(Work *work, const ErrorData *error)
 {
 	int64		id = work->task.migration_id;
 	bool		retry = lock_is_missed(error->sqlerrcode);
-	char	   *message = error->detail ? psprintf("%s: %s", error->message, error->detail) : error->message;
+	char	   *message = failure_text(work, error);
 	Migration  *mig;
 
 	txn_begin(true);

@@ -24,4 +24,7 @@ extern void utility_cancel(int64 migration_id); /* cancel the running statement,
 
 extern PGDLLEXPORT void mig_utility_main(Datum arg);
 
+/* Has a build that was cut short left its index, invalid? Inside a transaction. */
+extern bool utility_left_invalid(const Step *step);
+
 #endif

@@ -9,6 +9,7 @@
 
 #include "access/xlog.h"
 #include "commands/dbcommands.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/acl.h"
@@ -269,6 +270,13 @@ migration_set_options(int64 id, const char *options)
 {
 	admin_execp("UPDATE mig.migration SET options = $2, updated_at = clock_timestamp() WHERE id = $1",
 				P_int8(id), P_jsonb(options));
+}
+
+bool
+version_schema_exists(const char *name)
+{
+	return OidIsValid(get_extension_oid("mig_control", true)) &&
+		admin_queryp("SELECT FROM mig.version_schema WHERE schema_name = $1 LIMIT 1", P_text(name))->n > 0;
 }
 
 /* A row of STEP_COLUMNS as a struct. */

@@ -104,6 +104,7 @@ extern char *migration_old_snapshot(int64 id);
 extern void migration_set_divergent(int64 id, int64 divergent);
 extern void migration_set_retired(int64 id);
 extern void migration_set_options(int64 id, const char *options);
+extern bool version_schema_exists(const char *name);	/* is there a version schema of that name? False without the extension */
 
 /* Steps */
 extern List *steps_of(int64 migration_id);	/* Step *, in order */

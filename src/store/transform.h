@@ -26,6 +26,7 @@
 #define TRANSFORM_ALIAS		"t"
 #define FIRST_TRIGGER		"\"!mig_sync\""	/* quoted; sorts before any other trigger … */
 #define LAST_TRIGGER		"\"~mig_sync\""	/* … and after */
+#define CLOSED_TRIGGER		"mig_closed"	/* INSTEAD OF trigger of a view of a version that may not be used; arguments: message, hint */
 #define STATE_COLUMN		"_mig_state"
 #define STATE_ORIGIN_NEW	(-1)	/* the inner view's default: an INSERT through the new version */
 

@@ -15,6 +15,8 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
+#include "store/transform.h"
+#include "sync/rule.h"
 
 PG_FUNCTION_INFO_V1(mig_holds);
 PG_FUNCTION_INFO_V1(mig_holds_support);
@@ -129,6 +131,13 @@ raise_closed(const char *message, const char *hint)
 			 hint ? errhint("%s", hint) : 0));
 }
 
+/* The same with the texts that the trigger of a closed view has. */
+static void
+raise_closed_by(const Trigger *trigger)
+{
+	raise_closed(trigger->tgnargs > 0 ? trigger->tgargs[0] : NULL, trigger->tgnargs > 1 ? trigger->tgargs[1] : NULL);
+}
+
 /* mig.closed(message, hint): raises 55000 */
 Datum
 mig_closed(PG_FUNCTION_ARGS)
@@ -147,7 +156,24 @@ mig_closed_write(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called by trigger manager", "mig.closed_write")));
-	raise_closed(data->tg_trigger->tgnargs > 0 ? data->tg_trigger->tgargs[0] : NULL,
-				 data->tg_trigger->tgnargs > 1 ? data->tg_trigger->tgargs[1] : NULL);
+	raise_closed_by(data->tg_trigger);
 	PG_RETURN_NULL();
+}
+
+Trigger *
+sync_closed_trigger(Relation view)
+{
+	for (int i = 0; view->trigdesc && i < view->trigdesc->numtriggers; i++)
+		if (strcmp(view->trigdesc->triggers[i].tgname, CLOSED_TRIGGER) == 0)
+			return &view->trigdesc->triggers[i];
+	return NULL;
+}
+
+void
+sync_check_open(Relation view)
+{
+	Trigger    *trigger = sync_closed_trigger(view);
+
+	if (trigger)
+		raise_closed_by(trigger);
 }

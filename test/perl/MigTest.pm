@@ -95,7 +95,8 @@ sub wait_until
 	my ($end, $now, $err) = (time + $limit, '', '');
 	while (time < $end)
 	{
-		my $rc = $node->psql($db || 'postgres', $sql, stdout => \$now, stderr => \$err);
+		# a psql that cannot connect may be gone before it was sent its input: a broken pipe
+		my $rc = eval { $node->psql($db || 'postgres', $sql, stdout => \$now, stderr => \$err) } // 2;
 		last if $rc == 0 && $now eq 't';
 		sleep 0.05;
 	}

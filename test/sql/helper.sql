@@ -10,7 +10,7 @@ GRANT ALL ON mt.remembered TO PUBLIC;
 
 -- A text without the OIDs in names of hidden indexes, and without the session's settings.
 CREATE OR REPLACE FUNCTION mt.mask(t text) RETURNS text
-LANGUAGE sql AS $$ SELECT regexp_replace(regexp_replace(t, '_mig_\d+_i', '_mig_N_i', 'g'), '{"?search_path=.*?}''', '{settings}''', 'g') $$;
+LANGUAGE sql AS $$ SELECT regexp_replace(regexp_replace(t, '_mig_\d+_([inr])', '_mig_N_\1', 'g'), '{"?search_path=.*?}''', '{settings}''', 'g') $$;
 
 -- What a statement raises: its SQLSTATE and texts; "no error" (and what it did stays) otherwise.
 CREATE OR REPLACE FUNCTION mt.try(statement text, VARIADIC arguments text[] DEFAULT '{}') RETURNS TABLE (outcome text)
