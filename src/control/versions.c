@@ -9,6 +9,7 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "base/settings.h"
 #include "base/sql.h"
@@ -68,13 +69,16 @@ plain_views(List *list, const SqlRows *rows)
 static void
 run_all(List *sqls)
 {
+	int			level = NewGUCNestLevel();
 	ListCell   *lc;
 
+	settings_own(OWN_HIDDEN);
 	foreach(lc, sqls)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) sql_exec(lfirst(lc));
 	}
+	AtEOXact_GUC(false, level);
 }
 
 /* The views of a version in which an earlier migration's shows a table, if this version has no view of that name yet. */
