@@ -36,11 +36,11 @@ mig_make_views(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* mig.drop_views(version): its views go, but the closed ones, and those of a version that was open. */
+/* mig.drop_views(version, all): its views go, but the closed ones; of a version that was open, those that cannot stay are closed, or all. */
 PGDLLEXPORT Datum
 mig_drop_views(PG_FUNCTION_ARGS)
 {
-	versions_drop_views(arg_text_required(fcinfo, 0, "version"));
+	versions_drop_views(arg_text_required(fcinfo, 0, "version"), !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
 	PG_RETURN_VOID();
 }
 

@@ -156,7 +156,7 @@ list_tables(MigPlan *p)
 		if (OidIsValid(inner))
 			add_created(p, lfirst(lc), inner, TABLE_PARKED);
 	foreach(lc, p->created)
-		if (!plan_name_in(p->parked, lfirst(lc)))
+		if (!name_in(p->parked, lfirst(lc)))
 			add_created(p, lfirst(lc), base, TABLE_CREATED);
 }
 

@@ -44,6 +44,18 @@ definition_add(Definition *definition, OperationKind kind, const char *path)
 	return op;
 }
 
+/* Is a name in a list of them? */
+bool
+name_in(const List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	return false;
+}
+
 /* Is an expression just the operation's own column? */
 static bool
 is_own_column(const Operation *op, const RawExpr *expr)

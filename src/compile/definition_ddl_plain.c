@@ -104,18 +104,6 @@ blank_keywords(char *text, const char *keywords)
 	}
 }
 
-/* Is a name in a list of them? */
-static bool
-name_in(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return false;
-}
-
 /*
  * Puts spaces in place of a schema's name before the names of tables that the definition has created: the statement finds them by search_path, also while
  * they wait for their names somewhere else.

@@ -34,20 +34,6 @@ json_add_constraint(Definition *definition, OperationKind kind, const JsonNode *
 	return op;
 }
 
-/* Is a name in a list of them? */
-static bool
-name_in(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Checks that an object of expressions is about the constraint's columns only; `all`: about every one of them. */
 static void
 check_columns(const JsonNode *node, const char *key, List *columns, bool all)

@@ -183,6 +183,7 @@ static Node *
 analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *target)
 {
 	ParseState *pstate = make_parsestate(NULL);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	SourceContext context;
 	Node	   *expr;
 	int			level = NewGUCNestLevel();
@@ -194,6 +195,9 @@ analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *
 	pstate->p_sourcetext = raw->source;
 	pstate->p_post_columnref_hook = resolve_column;
 	pstate->p_ref_hook_state = scope;
+	/* what the bound Vars are of: the parser looks there for the origin of a sub-select's columns */
+	rte->rtekind = RTE_NAMEDTUPLESTORE;
+	pstate->p_rtable = list_make1(rte);
 	expr = transformExpr(pstate, copyObject(raw->node), kind);
 	expr = target ? coerce_or_raise(pstate, expr, target)
 		: coerce_to_boolean(pstate, expr, kind == EXPR_KIND_CHECK_CONSTRAINT ? "CHECK" : "WHERE");

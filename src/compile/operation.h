@@ -123,6 +123,9 @@ extern void source_begin(SourceContext *context, const char *source, const char 
 extern void source_end(SourceContext *context);
 extern int	source_position(const char *source, int location);
 
+/* Is a name in a list of them (char *)? */
+extern bool name_in(const List *names, const char *name);
+
 /*
  * Leave out an up or down that is just the operation's own column. The front ends call it; call it again when a dropped constraint's column
  * becomes known.

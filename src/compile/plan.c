@@ -181,7 +181,7 @@ check_new_names(const MigPlan *plan)
 
 		if (t->dropped)
 			continue;
-		if (plan_name_in(names, t->new_name))
+		if (name_in(names, t->new_name))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_TABLE),
 					 errmsg("relation \"%s\" already exists", t->new_name),
@@ -369,6 +369,7 @@ apply_operation(MigPlan *p, const Operation *op)
 			break;
 		case OP_SQL:
 			plan_sql_statement(p, op);
+			p->unseen = true;
 			break;
 		case OP_AT_END:
 			plan_late_statement(p, op);

@@ -34,6 +34,7 @@ typedef struct MigPlan
 	char	   *search_path;	/* of the definition's own statements: the base schema, then the caller's */
 	List	   *early;			/* Statement *: run in expand */
 	List	   *late;			/* Statement *: run in the swap, last */
+	bool		unseen;			/* a statement is not run on trial: what it makes is not known */
 	List	   *created;		/* char *: tables it creates, by their present names */
 	List	   *parked;			/* char *: those of them that wait in the hidden schema for their names */
 	List	   *migrated;		/* MigratedTable *: what is stored of all these */

@@ -23,17 +23,6 @@
 #include "compile/plan_statement.h"
 #include "compile/plan_steps.h"
 
-bool
-plan_name_in(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return false;
-}
-
 Table *
 plan_known_table(const MigPlan *plan, Oid relid)
 {
@@ -86,7 +75,7 @@ add_statement(MigPlan *p, List **list, const Operation *op)
 	Statement  *st = palloc0(sizeof(Statement));
 
 	st->sql = op->sql;
-	st->parked = op->table && plan_name_in(p->parked, op->table);
+	st->parked = op->table && name_in(p->parked, op->table);
 	*list = lappend(*list, st);
 	return st;
 }
@@ -110,7 +99,7 @@ try_statement(const MigPlan *p, const Statement *st)
 static char *
 created_schema(const MigPlan *p, const char *name)
 {
-	return plan_name_in(p->parked, name) ? p->inner_schema : p->schema;
+	return name_in(p->parked, name) ? p->inner_schema : p->schema;
 }
 
 /* The OID of a table that the definition has created, InvalidOid if it is gone or never was. */
@@ -119,7 +108,7 @@ created_relid(const MigPlan *p, const char *name)
 {
 	Oid			schema = get_namespace_oid(created_schema(p, name), true);
 
-	if (!OidIsValid(schema) || !plan_name_in(p->created, name))
+	if (!OidIsValid(schema) || !name_in(p->created, name))
 		return InvalidOid;
 	return get_relname_relid(name, schema);
 }
@@ -150,7 +139,7 @@ park_name(MigPlan *p, const char *name)
 	Oid			other = get_relname_relid(name, get_namespace_oid(p->schema, false));
 	Table	   *former = OidIsValid(other) ? plan_known_table(p, other) : NULL;
 
-	if (former == NULL || plan_name_in(p->parked, name) || (!former->dropped && strcmp(former->new_name, name) == 0))
+	if (former == NULL || name_in(p->parked, name) || (!former->dropped && strcmp(former->new_name, name) == 0))
 		return;
 	if (p->parked == NIL)
 		(void) sql_exec(psprintf("CREATE SCHEMA %s", quote_identifier(p->inner_schema)));
@@ -179,12 +168,12 @@ rename_created(MigPlan *p, Statement *st, char *new_name)
 	const char *schema = quote_identifier(p->inner_schema);
 
 	p->created = lappend(p->created, new_name);
-	if (st->parked && !plan_name_in(p->parked, new_name))
+	if (st->parked && !name_in(p->parked, new_name))
 		p->parked = lappend(p->parked, new_name);
 	if (st->parked)
 		return;
 	park_name(p, new_name);
-	if (!plan_name_in(p->parked, new_name))
+	if (!name_in(p->parked, new_name))
 		return;
 	st->sql = psprintf("ALTER TABLE %s SET SCHEMA %s;\n%s", st->relation, schema, st->sql);
 	st->parked = true;
@@ -232,7 +221,7 @@ plan_finish_statements(MigPlan *p)
 	{
 		const char *name = lfirst(lc);
 
-		if (plan_has_created(p, name) && !plan_name_in(done, name))
+		if (plan_has_created(p, name) && !name_in(done, name))
 			appendStringInfo(&names, "%s%s", names.len ? ", " : "", sql_qualified(created_schema(p, name), name));
 		done = lappend(done, unconstify(char *, name));
 	}

@@ -13,8 +13,6 @@ extern Table *plan_table(MigPlan *plan, const Operation *op, const char *name);
 /* A table of the plan by its OID, NULL if the plan has it not yet. */
 extern Table *plan_known_table(const MigPlan *plan, Oid relid);
 
-extern bool plan_name_in(List *names, const char *name);
-
 /* The search_path of the definition's own statements: the session's, behind the base schema, where new things are made. */
 extern char *statement_search_path(const char *schema);
 

@@ -81,7 +81,7 @@ plain_views(Builder *b, const char *schema, bool also_changed)
 	add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock,
 			 psprintf("SELECT mig.make_views(%s, %s, %s)", quote_literal_cstr(b->plan->schema), quote_literal_cstr(schema),
 					  also_changed ? "'{}'" : table_names(b->plan)),
-			 psprintf("SELECT mig.drop_views(%s)", quote_literal_cstr(schema)))->note = "a view of every other table of the schema";
+			 psprintf("SELECT mig.drop_views(%s%s)", quote_literal_cstr(schema), b->plan->unseen ? ", true" : ""))->note = "a view of every other table of the schema";
 }
 
 /* Statements of the definition that are run as they are. */

@@ -91,7 +91,7 @@ drop_unused_views(const Migration *mig)
 		wants = lappend(wants, want);
 	}
 	(void) lock_relations(wants, lock_attempts());
-	versions_drop_views(mig->version_schema);
+	versions_drop_views(mig->version_schema, false);
 	identity_end(&saved);
 }
 

@@ -7,9 +7,11 @@
  */
 #include "base/compat.h"
 
+#include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 
 #include "base/settings.h"
 #include "base/sql.h"
@@ -172,16 +174,35 @@ versions_standing_on(const char *version)
 					 " JOIN mig.version_schema s ON s.schema_name = n.nspname WHERE m.nspname = $1 AND n.nspname <> $1", P_text(version));
 }
 
-/* Close the views of an open version that is rolled back, where its clients saw another version's shape. */
+/* The views of an open version that cannot outlive it: on another version's, and on what the migration has created; all: every one that is open. */
+static List *
+views_to_close(const Migration *mig, bool all)
+{
+	List	   *views = all ? versions_open_views(mig->version_schema) : versions_chained_views(mig->version_schema);
+	Oid			schema = get_namespace_oid(mig->version_schema, true);
+	ListCell   *lc;
+
+	foreach(lc, all ? NIL : chain_tables(list_make1(unconstify(Migration *, mig))))
+	{
+		const MigratedTable *t = lfirst(lc);
+		Oid			view = t->kind == TABLE_CREATED || t->kind == TABLE_PARKED ? get_relname_relid(t->new_name, schema) : InvalidOid;
+
+		if (OidIsValid(view))
+			views = list_append_unique_oid(views, view);
+	}
+	return views;
+}
+
+/* Close those views of a version that is rolled back. */
 static void
-close_chained_views(const Migration *mig)
+close_views(const Migration *mig, bool all)
 {
 	Migration  *before = chain_predecessor(mig);
 	const char *message = psprintf("version \"%s\" was rolled back", mig->version_schema);
 	const char *hint = psprintf("Use schema \"%s\".", before ? before->version_schema : mig->schema);
 	ListCell   *lc;
 
-	foreach(lc, versions_chained_views(mig->version_schema))
+	foreach(lc, views_to_close(mig, all))
 		(void) sql_exec(view_close_existing_sql(lfirst_oid(lc), message, hint));
 }
 
@@ -213,12 +234,12 @@ drop_views(List *views)
 }
 
 void
-versions_drop_views(const char *version)
+versions_drop_views(const char *version, bool all)
 {
 	Migration  *mig = active_migration(version);
 
 	if (mig && mig->was_ready)
-		close_chained_views(mig);
+		close_views(mig, all);
 	else
 		drop_views(versions_open_views(version));
 }

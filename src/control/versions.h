@@ -17,7 +17,7 @@
 extern int	versions_make_views(const char *base, const char *version, const char *except);
 
 /* Drop a version's views but the closed ones. If it was open, its clients keep them: those that stand on another version's views are closed. */
-extern void versions_drop_views(const char *version);
+extern void versions_drop_views(const char *version, bool all);
 
 /* Close other versions' views of these tables (text[] literal), and let the version's own views that stand on others stand on their tables. */
 extern void versions_make_current(const char *base, const char *version, const char *tables);

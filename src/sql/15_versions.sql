@@ -18,9 +18,10 @@ CREATE FUNCTION mig.make_views(base text, version text, "except" text[]) RETURNS
 COMMENT ON FUNCTION mig.make_views(text, text, text[])
     IS 'makes a view of each table of a base schema, but those listed, that a version schema does not show yet; a table under an earlier active migration is shown as that shows it';
 
-CREATE FUNCTION mig.drop_views(version text) RETURNS void
+CREATE FUNCTION mig.drop_views(version text, "all" boolean DEFAULT false) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'mig_drop_views';
-COMMENT ON FUNCTION mig.drop_views(text) IS 'drops the views of a version schema, but closed ones; of a version that was open, closes those that stand on another version and leaves the others';
+COMMENT ON FUNCTION mig.drop_views(text, boolean)
+    IS 'drops the views of a version schema, but closed ones; of a version that was open, closes those that stand on another version or on tables that it has created, or all, and leaves the others';
 
 CREATE FUNCTION mig.make_current(base text, version text, tables text[]) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'mig_make_current';
