@@ -14,7 +14,6 @@
 #include "base/sql.h"
 #include "compile/chain.h"
 #include "compile/index.h"
-#include "compile/plan_statement.h"
 #include "store/chain.h"
 
 /* Raise 55006 for a table that two migrations are about. */

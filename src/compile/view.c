@@ -7,6 +7,9 @@
  */
 #include "base/compat.h"
 
+#include "access/relation.h"
+#include "commands/defrem.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -248,8 +251,9 @@ view_closed_sql(const char *version_schema, const Table *t, const char *message,
 	return buf.data;
 }
 
-char *
-view_close_existing_sql(Oid view, const char *message, const char *hint)
+/* A closed view over an existing one; its columns of the type `freed` become text. */
+static char *
+closed_existing_sql(Oid view, const char *message, const char *hint, Oid freed)
 {
 	SqlRows    *rows = sql_queryp("SELECT attname, atttypid, atttypmod, attcollation FROM pg_attribute"
 								  " WHERE attrelid = $1 AND attnum > 0 ORDER BY attnum", P_oid(view));
@@ -263,12 +267,41 @@ view_close_existing_sql(Oid view, const char *message, const char *hint)
 		char	  **v = rows->v[r];
 		Oid			type = (Oid) strtoul(v[1], NULL, 10);
 
-		appendStringInfo(&columns, "%sNULL::%s%s AS %s", r ? ", " : "", type_sql(type, pg_strtoint32(v[2])),
-						 collate_sql(type, (Oid) strtoul(v[3], NULL, 10)), quote_identifier(v[0]));
+		if (OidIsValid(freed) && (type == freed || get_element_type(type) == freed))
+			appendStringInfo(&columns, "%sNULL::text AS %s", r ? ", " : "", quote_identifier(v[0]));
+		else
+			appendStringInfo(&columns, "%sNULL::%s%s AS %s", r ? ", " : "", type_sql(type, pg_strtoint32(v[2])),
+							 collate_sql(type, (Oid) strtoul(v[3], NULL, 10)), quote_identifier(v[0]));
 	}
 	appendStringInfo(&buf, "CREATE OR REPLACE VIEW %s AS ", sql_relation_name(view));
 	closed_body(&buf, sql_relation_name(view), columns.data, message, hint);
 	return buf.data;
+}
+
+char *
+view_close_existing_sql(Oid view, const char *message, const char *hint)
+{
+	return closed_existing_sql(view, message, hint, InvalidOid);
+}
+
+char *
+view_free_type_sql(Oid view, Oid type)
+{
+	Relation	relation = relation_open(view, AccessShareLock);
+	char	   *name = sql_relation_name(view);
+	char	   *grants = sql_textp("SELECT string_agg(format('GRANT %s ON %s TO %s', x.privilege_type, $2, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END), E';\n')"
+								   " FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = $1 AND x.grantee <> c.relowner", P_oid(view), P_text(name));
+	char	   *sql = NULL;
+
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &relation->trigdesc->triggers[i];
+
+		if (strcmp(trigger->tgname, CLOSED_TRIGGER) == 0 && trigger->tgnargs == 2)
+			sql = psprintf("DROP VIEW %s;\n%s%s", name, closed_existing_sql(view, trigger->tgargs[0], trigger->tgargs[1], type), grants ? grants : "");
+	}
+	relation_close(relation, AccessShareLock);
+	return sql;
 }
 
 /* Name of the physical column that holds a column's new value during the migration. */
@@ -292,8 +325,8 @@ rules_sql(StringInfo buf, const Table *t)
 		if (r->filled)
 			continue;
 		appendStringInfo(buf, "%s mig.holds(t.xmin, t.cmin, %s::pg_catalog.regclass, %s, %s, %s, (%s))", first ? " WHERE" : " AND",
-						 quote_literal_cstr(sql_qualified(t->schema, t->name)), r->column ? "'n'" : "'c'",
-						 quote_literal_cstr(r->name ? r->name : ""), quote_literal_cstr(r->column ? r->column->name : ""), r->sql);
+						 quote_literal_cstr(sql_qualified(t->schema, t->name)), r->column && !r->column->not_null_check ? "'n'" : "'c'",
+						 quote_literal_cstr(r->column ? makeObjectName(t->new_name, r->column->name, "not_null") : r->name), quote_literal_cstr(r->column ? r->column->name : ""), r->sql);
 		first = false;
 	}
 	if (!first)
