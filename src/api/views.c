@@ -1,6 +1,6 @@
 /*
  * views.c
- *		mig.make_views, mig.drop_views, mig.make_current and mig.drop_version: what steps of a migration call. mig_refresh_views.
+ *		mig.make_views, mig.drop_views, mig.make_current, mig.drop_version and mig.free_type: what steps of a migration call. mig_refresh_views.
  */
 #include "base/compat.h"
 
@@ -17,6 +17,7 @@
 
 PG_FUNCTION_INFO_V1(mig_make_views);
 PG_FUNCTION_INFO_V1(mig_drop_views);
+PG_FUNCTION_INFO_V1(mig_free_type);
 PG_FUNCTION_INFO_V1(mig_make_current);
 PG_FUNCTION_INFO_V1(mig_drop_version);
 PG_FUNCTION_INFO_V1(mig_refresh_views);
@@ -57,6 +58,14 @@ PGDLLEXPORT Datum
 mig_drop_version(PG_FUNCTION_ARGS)
 {
 	versions_drop(arg_text_required(fcinfo, 0, "version"));
+	PG_RETURN_VOID();
+}
+
+/* mig.free_type(type): closed views of versions give a type up, so that it can be dropped. */
+PGDLLEXPORT Datum
+mig_free_type(PG_FUNCTION_ARGS)
+{
+	versions_free_type(PG_GETARG_OID(0));
 	PG_RETURN_VOID();
 }
 

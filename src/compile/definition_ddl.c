@@ -23,7 +23,6 @@ static const Refusal refused_statements[] = {
 	{T_DropStmt, NULL, "Run it by itself after mig_complete, when no version needs the object any more."},
 	{T_AlterObjectSchemaStmt, "SET SCHEMA", "Versions belong to one schema: run ALTER ... SET SCHEMA by itself, when no migration is active."},
 	{T_AlterTableMoveAllStmt, "ALTER TABLE ALL IN TABLESPACE", "It copies tables under exclusive locks: run it by itself when no one uses them."},
-	{T_AlterOwnerStmt, NULL, HINT_PLAIN},
 	{T_InsertStmt, NULL, "Existing rows get their values from USING or the option \"up\"."},
 	{T_UpdateStmt, NULL, "Existing rows get their values from USING or the option \"up\"."},
 	{T_DeleteStmt, NULL, "Delete rows by itself, in small batches."},
@@ -31,33 +30,15 @@ static const Refusal refused_statements[] = {
 	{T_TransactionStmt, NULL, "Leave it out: a migration is started in the caller's transaction and driven in transactions of its own."},
 	{T_VariableSetStmt, NULL, "Run SET before the call: expressions keep the settings of the start."},
 	{T_GrantStmt, NULL, "Grant on the table by itself: version views take its grants over when a migration starts; grant on open ones, too."},
-	{T_CreateTrigStmt, NULL, HINT_PLAIN},
-	{T_ViewStmt, NULL, HINT_LATER},
 	{-1, NULL, "A definition is made of ALTER TABLE and COMMENT ON COLUMN or TABLE statements; run others by themselves."}
 };
 
 /* Sub-commands of ALTER TABLE */
 static const Refusal refused_commands[] = {
-	{AT_SetStatistics, "SET STATISTICS", HINT_PLAIN},
-	{AT_SetOptions, "SET (...) of a column", HINT_PLAIN},
-	{AT_ResetOptions, "RESET (...) of a column", HINT_PLAIN},
-	{AT_SetStorage, "SET STORAGE", HINT_PLAIN},
-	{AT_SetCompression, "SET COMPRESSION", HINT_PLAIN},
-	{AT_ValidateConstraint, "VALIDATE CONSTRAINT", "Run it by itself: it does not block writes. A CHECK added by a migration is validated by it."},
-	{AT_AlterConstraint, "ALTER CONSTRAINT", HINT_PLAIN},
-	{AT_ChangeOwner, "OWNER TO", HINT_PLAIN},
-	{AT_ClusterOn, "CLUSTER ON", HINT_PLAIN},
-	{AT_DropCluster, "SET WITHOUT CLUSTER", HINT_PLAIN},
 	{AT_SetLogged, "SET LOGGED", "It rewrites the table under an exclusive lock: run it by itself when no one uses the table."},
 	{AT_SetUnLogged, "SET UNLOGGED", "It rewrites the table under an exclusive lock: run it by itself when no one uses the table."},
 	{AT_SetAccessMethod, "SET ACCESS METHOD", "It rewrites the table under an exclusive lock: run it by itself when no one uses the table."},
 	{AT_SetTableSpace, "SET TABLESPACE", "It copies the table under an exclusive lock: run it by itself when no one uses the table."},
-	{AT_SetRelOptions, "SET (...)", HINT_PLAIN},
-	{AT_ResetRelOptions, "RESET (...)", HINT_PLAIN},
-	{AT_EnableTrig, "ENABLE TRIGGER", HINT_PLAIN},
-	{AT_EnableAlwaysTrig, "ENABLE ALWAYS TRIGGER", HINT_PLAIN},
-	{AT_EnableReplicaTrig, "ENABLE REPLICA TRIGGER", HINT_PLAIN},
-	{AT_DisableTrig, "DISABLE TRIGGER", HINT_PLAIN},
 	{AT_EnableTrigAll, "ENABLE TRIGGER ALL", HINT_PLAIN},
 	{AT_DisableTrigAll, "DISABLE TRIGGER ALL", "It would stop the triggers that keep versions in sync."},
 	{AT_EnableTrigUser, "ENABLE TRIGGER USER", HINT_PLAIN},
@@ -66,25 +47,14 @@ static const Refusal refused_commands[] = {
 	{AT_DropInherit, "NO INHERIT", HINT_LATER},
 	{AT_AddOf, "OF", HINT_LATER},
 	{AT_DropOf, "NOT OF", HINT_LATER},
-	{AT_EnableRowSecurity, "ENABLE ROW LEVEL SECURITY", HINT_PLAIN},
-	{AT_DisableRowSecurity, "DISABLE ROW LEVEL SECURITY", HINT_PLAIN},
-	{AT_ForceRowSecurity, "FORCE ROW LEVEL SECURITY", HINT_PLAIN},
-	{AT_NoForceRowSecurity, "NO FORCE ROW LEVEL SECURITY", HINT_PLAIN},
 	{AT_AttachPartition, "ATTACH PARTITION", HINT_LATER},
 	{AT_DetachPartition, "DETACH PARTITION", "Run ALTER TABLE ... DETACH PARTITION ... CONCURRENTLY by itself."},
-	{AT_AddIdentity, "ADD GENERATED AS IDENTITY", "Use SET DEFAULT nextval('...') with a sequence of your own, or add it by itself after mig_complete."},
-	{AT_SetIdentity, "SET GENERATED", HINT_PLAIN},
-	{AT_DropIdentity, "DROP IDENTITY", HINT_PLAIN},
-	{AT_DropExpression, "DROP EXPRESSION", HINT_PLAIN},
 	{-1, "this form of ALTER TABLE", "Supported are ADD, DROP, RENAME and ALTER COLUMN (TYPE, DEFAULT, NOT NULL), and ADD CHECK, DROP and RENAME CONSTRAINT; run others by themselves."}
 };
 
 /* Constraints of an added column */
 static const Refusal refused_column_constraints[] = {
 	{CONSTR_GENERATED, "GENERATED ALWAYS AS ... STORED on an added column", "It rewrites the table: add a plain column and give its expression as the option \"up\"."},
-	{CONSTR_PRIMARY, "PRIMARY KEY on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX."},
-	{CONSTR_UNIQUE, "UNIQUE on an added column", "Add the column, complete, CREATE UNIQUE INDEX CONCURRENTLY, then ADD UNIQUE USING INDEX."},
-	{CONSTR_FOREIGN, "REFERENCES on an added column", "Add the column, complete, then ADD FOREIGN KEY ... NOT VALID and VALIDATE CONSTRAINT."},
 	{-1, "this constraint on an added column", HINT_COLUMN}
 };
 
@@ -212,6 +182,8 @@ ddl_add(const Reader *reader, OperationKind kind, const char *column)
 	op->location = reader->location;
 	op->schema = reader->relation->schemaname;
 	op->table = reader->relation->relname;
+	op->only = !reader->relation->inh;
+	op->missing_ok = reader->missing_ok;
 	op->column = unconstify(char *, column);
 	return op;
 }
@@ -225,7 +197,7 @@ expression(const Reader *reader, Node *node, const char *clause)
 
 /* Refuses what a table's name may carry but an online migration cannot follow. */
 void
-ddl_check_relation(const Reader *reader, bool missing_ok)
+ddl_check_relation(const Reader *reader)
 {
 	const RangeVar *relation = reader->relation;
 
@@ -233,10 +205,6 @@ ddl_check_relation(const Reader *reader, bool missing_ok)
 		ddl_refuse(reader, relation->location, "a table named with its database", "Write table or schema.table.");
 	if (relation->schemaname != NULL && strcmp(relation->schemaname, "pg_temp") == 0)
 		ddl_refuse(reader, relation->location, "a temporary table", "Only its own session sees it: run the statement by itself.");
-	if (!relation->inh)
-		ddl_refuse(reader, relation->location, "ONLY", "A migration changes the table with its children: leave ONLY out.");
-	if (missing_ok)
-		ddl_refuse(reader, reader->start, "IF EXISTS of the table", "A migration is made for tables that exist: leave IF EXISTS out.");
 }
 
 /* Refuses CASCADE. */
@@ -328,13 +296,115 @@ read_column_constraint(const Reader *reader, Operation *op, const Constraint *co
 			op->sequence = constraint->options;
 			break;
 		case CONSTR_CHECK:
+		case CONSTR_UNIQUE:
+		case CONSTR_PRIMARY:
+		case CONSTR_FOREIGN:
+		case CONSTR_ATTR_DEFERRABLE:
+		case CONSTR_ATTR_NOT_DEFERRABLE:
+		case CONSTR_ATTR_DEFERRED:
+		case CONSTR_ATTR_IMMEDIATE:
 			break;
 		default:
 			ddl_refuse_from(reader, refused_column_constraints, constraint->contype, constraint->location, NULL);
 	}
 }
 
-/* Reads ADD COLUMN; its CHECKs become operations of their own behind it. */
+/* Raises the error for DEFERRABLE and its like where they cannot be. */
+static void
+bad_attribute(const Reader *reader, const Constraint *attribute, const char *message)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("%s", message),
+			 source_position(reader->source, attribute->location)));
+}
+
+/* Gives the key before it one attribute; *said: DEFERRABLE or NOT DEFERRABLE was written for it. */
+static void
+apply_attribute(const Reader *reader, Constraint *key, const Constraint *attribute, bool *said)
+{
+	bool		deferrable = attribute->contype == CONSTR_ATTR_DEFERRABLE;
+
+	if (key == NULL)
+		bad_attribute(reader, attribute, "misplaced DEFERRABLE or INITIALLY clause");
+	if (deferrable || attribute->contype == CONSTR_ATTR_NOT_DEFERRABLE)
+	{
+		if (*said)
+			bad_attribute(reader, attribute, "multiple DEFERRABLE/NOT DEFERRABLE clauses not allowed");
+		*said = true;
+		key->deferrable = deferrable;
+	}
+	else
+	{
+		key->initdeferred = attribute->contype == CONSTR_ATTR_DEFERRED;
+		if (key->initdeferred && !*said)
+			key->deferrable = true;
+	}
+	if (key->initdeferred && !key->deferrable)
+		bad_attribute(reader, attribute, "constraint declared INITIALLY DEFERRED must be DEFERRABLE");
+}
+
+/* Folds what follows a key of an added column into it, as the server does. */
+static void
+fold_attributes(const Reader *reader, List *constraints)
+{
+	Constraint *key = NULL;
+	bool		said = false;
+	ListCell   *lc;
+
+	foreach(lc, constraints)
+	{
+		Constraint *constraint = lfirst_node(Constraint, lc);
+
+		switch (constraint->contype)
+		{
+			case CONSTR_ATTR_DEFERRABLE:
+			case CONSTR_ATTR_NOT_DEFERRABLE:
+			case CONSTR_ATTR_DEFERRED:
+			case CONSTR_ATTR_IMMEDIATE:
+				apply_attribute(reader, key, constraint, &said);
+				break;
+			case CONSTR_UNIQUE:
+			case CONSTR_PRIMARY:
+			case CONSTR_FOREIGN:
+				key = constraint;
+				said = false;
+				break;
+			default:
+				key = NULL;
+		}
+	}
+}
+
+/* Reads a CHECK or a key of an added column, which becomes an operation of its own. */
+static void
+read_part(const Reader *reader, const char *column, Constraint *constraint)
+{
+	Operation  *op;
+
+	switch (constraint->contype)
+	{
+		case CONSTR_CHECK:
+			read_check(reader, constraint);
+			break;
+		case CONSTR_UNIQUE:
+		case CONSTR_PRIMARY:
+			constraint->keys = list_make1(makeString(pstrdup(column)));
+			read_key(reader, constraint);
+			break;
+		case CONSTR_FOREIGN:
+			constraint->fk_attrs = list_make1(makeString(pstrdup(column)));
+			op = ddl_add(reader, OP_ADD_FOREIGN_KEY, NULL);
+			op->location = constraint->location;
+			op->name = constraint->conname;
+			op->constraint = constraint;
+			break;
+		default:
+			break;
+	}
+}
+
+/* Reads ADD COLUMN; its CHECKs and keys become operations of their own behind it. */
 static void
 read_add_column(const Reader *reader, const AlterTableCmd *command)
 {
@@ -351,15 +421,15 @@ read_add_column(const Reader *reader, const AlterTableCmd *command)
 		read_column_constraint(reader, op, lfirst_node(Constraint, lc), &nullable);
 	if (op->identity && nullable)
 		conflict(reader, linitial_node(Constraint, def->constraints), "conflicting NULL and GENERATED AS IDENTITY");
+	fold_attributes(reader, def->constraints);
 	foreach(lc, def->constraints)
 	{
-		Constraint *constraint = lfirst_node(Constraint, lc);
+		int			before = list_length(reader->definition->operations);
 
-		if (constraint->contype != CONSTR_CHECK)
-			continue;
-		if (op->if_exists)
-			ddl_refuse(reader, constraint->location, "CHECK together with IF NOT EXISTS", "Leave IF NOT EXISTS out, or add the CHECK in a migration of its own.");
-		read_check(reader, constraint);
+		read_part(reader, def->colname, lfirst_node(Constraint, lc));
+		if (op->if_exists && list_length(reader->definition->operations) > before)
+			ddl_refuse(reader, lfirst_node(Constraint, lc)->location, "a constraint together with IF NOT EXISTS",
+					   "Leave IF NOT EXISTS out, or add the constraint in a migration of its own.");
 	}
 }
 
@@ -427,6 +497,36 @@ read_command(const Reader *reader, const AlterTableCmd *command)
 			op->identity = castNode(ReplicaIdentityStmt, command->def)->identity_type;
 			op->name = castNode(ReplicaIdentityStmt, command->def)->name;
 			break;
+		case AT_ValidateConstraint:
+			ddl_add(reader, OP_VALIDATE_CONSTRAINT, NULL)->name = command->name;
+			break;
+		case AT_SetStatistics:
+		case AT_SetOptions:
+		case AT_ResetOptions:
+		case AT_SetStorage:
+		case AT_SetCompression:
+		case AT_AddIdentity:
+		case AT_SetIdentity:
+		case AT_DropIdentity:
+		case AT_DropExpression:
+			ddl_read_at_end(reader, command->name);
+			break;
+		case AT_AlterConstraint:
+		case AT_ChangeOwner:
+		case AT_ClusterOn:
+		case AT_DropCluster:
+		case AT_SetRelOptions:
+		case AT_ResetRelOptions:
+		case AT_EnableTrig:
+		case AT_EnableAlwaysTrig:
+		case AT_EnableReplicaTrig:
+		case AT_DisableTrig:
+		case AT_EnableRowSecurity:
+		case AT_DisableRowSecurity:
+		case AT_ForceRowSecurity:
+		case AT_NoForceRowSecurity:
+			ddl_read_at_end(reader, NULL);
+			break;
 		default:
 			ddl_refuse_from(reader, refused_commands, command->subtype, -1, NULL);
 	}
@@ -443,7 +543,8 @@ read_alter_table(Reader *reader, const AlterTableStmt *statement)
 		ddl_refuse_statement(reader);
 	reader->relation = statement->relation;
 	ddl_scan(reader, locations, n);
-	ddl_check_relation(reader, statement->missing_ok);
+	reader->missing_ok = statement->missing_ok;
+	ddl_check_relation(reader);
 	for (int i = 0; i < n; i++)
 	{
 		reader->location = locations[i];
@@ -457,7 +558,7 @@ read_create_index(Reader *reader, IndexStmt *statement)
 {
 	reader->relation = statement->relation;
 	ddl_scan(reader, NULL, 0);
-	ddl_check_relation(reader, false);
+	ddl_check_relation(reader);
 	ddl_add(reader, OP_CREATE_INDEX, NULL)->index = statement;
 }
 
@@ -511,7 +612,8 @@ read_rename(Reader *reader, const RenameStmt *statement)
 		ddl_refuse_statement(reader);
 	reader->relation = statement->relation;
 	ddl_scan(reader, &reader->location, 1);
-	ddl_check_relation(reader, statement->missing_ok);
+	reader->missing_ok = statement->missing_ok;
+	ddl_check_relation(reader);
 	ddl_check_behavior(reader, statement->behavior);
 
 	if (statement->renameType == OBJECT_TABLE)
@@ -552,7 +654,7 @@ read_comment(Reader *reader, const CommentStmt *statement)
 	if (list_length(names) > 2)
 		ddl_refuse(reader, -1, "a table named with its database", "Write table or schema.table.");
 	reader->relation = makeRangeVar(list_length(names) == 2 ? strVal(linitial(names)) : NULL, strVal(llast(names)), -1);
-	ddl_check_relation(reader, false);
+	ddl_check_relation(reader);
 
 	op = ddl_add(reader, column != NULL ? OP_COMMENT_COLUMN : OP_COMMENT_TABLE, column);
 	if (statement->comment != NULL && *statement->comment != '\0')

@@ -17,6 +17,7 @@ typedef struct Reader
 	int			length;
 	const char *path;			/* "statement 2" */
 	const RangeVar *relation;
+	bool		missing_ok;		/* IF EXISTS of the relation */
 	int			location;		/* of the sub-command being read */
 } Reader;
 
@@ -43,8 +44,11 @@ extern void ddl_scan(const Reader *reader, int *locations, int n);
 extern Operation *ddl_add(const Reader *reader, OperationKind kind, const char *column);
 
 /* Refuse what an online migration cannot follow: of a table's name; CASCADE. */
-extern void ddl_check_relation(const Reader *reader, bool missing_ok);
+extern void ddl_check_relation(const Reader *reader);
 extern void ddl_check_behavior(const Reader *reader, DropBehavior behavior);
+
+/* Read a sub-command of ALTER TABLE that changes nothing a client sees, on a column or on the table (NULL). */
+extern void ddl_read_at_end(const Reader *reader, const char *column);
 
 /* Read a statement that changes no shape of an existing table; false when it is none. */
 extern bool ddl_read_plain(Reader *reader);

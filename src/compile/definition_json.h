@@ -61,6 +61,7 @@ extern void json_missing_key(const JsonNode *object, const char *key, const char
 extern bool json_given(const JsonNode *object, const char *key);
 
 /* definition_json_text.c: statements and their parts as SQL. Every text of the user is first parsed by itself, so that it cannot be more than its part. */
+extern const char *json_sql_part(const char *text); /* other SQL can follow it, even if it ends in a comment */
 extern RawExpr *json_expression(const JsonNode *object, const char *key);
 extern TypeName *json_type_name(const JsonNode *object, const char *key);
 extern char *json_column_text(const JsonNode *column);	/* name, type, NOT NULL, DEFAULT, GENERATED */
@@ -80,10 +81,7 @@ extern Operation *json_add_comment(Definition *definition, const JsonNode *node,
 extern bool json_set_data(Operation *op, const char *column, RawExpr *up, RawExpr *down);
 extern void json_add_change(Definition *definition, const JsonNode *node, const char *column, RawExpr *up, RawExpr *down);
 
-/* definition_json_plain.c: has the definition created a table of that name? */
-extern bool json_created(const Definition *definition, const char *table);
-
-/* Turn the operations from the n-th on that are about tables which the definition created into plain statements. */
+/* definition_json_plain.c: turn the operations from the n-th on that are about tables which the definition created into plain statements. */
 extern void json_make_plain(Definition *definition, int n);
 
 /* definition_json_column.c */

@@ -34,10 +34,10 @@ read_generated(const Definition *definition, Operation *op, const JsonNode *colu
 	const ColumnDef *def = castNode(ColumnDef, linitial_node(AlterTableCmd, statement->cmds)->def);
 	ListCell   *lc;
 
-	if (json_given(generated, "expression") && !json_created(definition, op->table))
+	if (json_given(generated, "expression") && !name_in(definition->created, op->table))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s: a generated column cannot be added online", json_node_path(json_node_member(generated, "expression"))),
+				 errmsg("a generated column cannot be added online at %s", json_node_path(json_node_member(generated, "expression"))),
 				 errdetail("It rewrites the table under an exclusive lock."),
 				 errhint("Add a plain column and give its expression as \"up\".")));
 	foreach(lc, def->constraints)
@@ -58,7 +58,7 @@ check_added_column(const JsonNode *node, const JsonNode *column, const Operation
 	if (json_given(column, "pk"))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s: a column cannot be added as the primary key", json_node_path(json_node_member(column, "pk"))),
+				 errmsg("a column cannot be added as the primary key at %s", json_node_path(json_node_member(column, "pk"))),
 				 errhint("Add the column, then use create_constraint with the type primary_key.")));
 	if (op->not_null && op->expr == NULL && op->up == NULL && !json_given(column, "generated") && !is_serial(op->type))
 		json_missing_key(node, "up", "The column is not nullable and has no default.");
@@ -150,8 +150,8 @@ add_type(Definition *definition, const JsonNode *node, const char *column)
 	Operation  *op = json_add(definition, OP_ALTER_TYPE, node, column);
 
 	op->type = json_type_name(node, "type");
-	op->sql = psprintf("ALTER TABLE %s ALTER COLUMN %s TYPE %s\n USING (%s\n)", quote_identifier(op->table), quote_identifier(column),
-					   json_node_string(node, "type"), json_node_string(node, "up"));
+	op->sql = psprintf("ALTER TABLE %s ALTER COLUMN %s TYPE %s USING (%s)", quote_identifier(op->table), quote_identifier(column),
+					   json_sql_part(json_node_string(node, "type")), json_sql_part(json_node_string(node, "up")));
 	return op;
 }
 

@@ -141,7 +141,7 @@ add_new_constraint(Definition *definition, const JsonNode *node)
 static void
 check_exclude(const Definition *definition, const JsonNode *node)
 {
-	if (json_given(node, "exclude") && !json_created(definition, json_node_string(node, "table")))
+	if (json_given(node, "exclude") && !name_in(definition->created, json_node_string(node, "table")))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("an exclusion constraint cannot be added online at %s", json_node_path(node)),

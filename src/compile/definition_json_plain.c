@@ -11,20 +11,6 @@
 
 #include "compile/definition_json.h"
 
-/* Has the definition created a table of that name? */
-bool
-json_created(const Definition *definition, const char *table)
-{
-	ListCell   *lc;
-
-	foreach(lc, definition->created)
-	{
-		if (strcmp(lfirst(lc), table) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Takes a table's name out of those created, and puts in the new one if there is one. */
 static void
 replace_created(Definition *definition, const char *table, char *new_name)
@@ -90,9 +76,9 @@ command_text(const Operation *op)
 		case OP_SET_DEFAULT:
 			if (op->expr == NULL)
 				return psprintf("ALTER COLUMN %s DROP DEFAULT", column);
-			return psprintf("ALTER COLUMN %s SET DEFAULT (%s\n)", column, op->expr->source);
+			return psprintf("ALTER COLUMN %s SET DEFAULT (%s)", column, json_sql_part(op->expr->source));
 		case OP_ADD_CHECK:
-			return psprintf("ADD CONSTRAINT %s CHECK (%s\n)%s", name, op->expr->source, op->no_inherit ? " NO INHERIT" : "");
+			return psprintf("ADD CONSTRAINT %s CHECK (%s)%s", name, json_sql_part(op->expr->source), op->no_inherit ? " NO INHERIT" : "");
 		case OP_DROP_CONSTRAINT:
 			return psprintf("DROP CONSTRAINT %s", name);
 		case OP_RENAME_CONSTRAINT:
@@ -117,8 +103,6 @@ statement_text(const Operation *op)
 		case OP_COMMENT_COLUMN:
 		case OP_COMMENT_TABLE:
 			return comment_text(op);
-		case OP_DROP_TABLE:
-			return psprintf("DROP TABLE %s", quote_identifier(op->table));
 		case OP_CHANGE_DATA:
 			return NULL;
 		default:
@@ -126,18 +110,18 @@ statement_text(const Operation *op)
 	}
 }
 
-/* Turns one operation into a plain statement. */
+/* Turns one operation into a plain statement, whose undo is that the table goes. */
 static void
 make_plain(Definition *definition, Operation *op)
 {
-	op->sql = statement_text(op);
 	if (op->kind == OP_DROP_TABLE)
-		replace_created(definition, op->table, NULL);
-	if (op->kind == OP_RENAME_TABLE)
 	{
-		replace_created(definition, op->table, op->new_name);
-		op->undo = psprintf("ALTER TABLE IF EXISTS %s RENAME TO %s", quote_identifier(op->new_name), quote_identifier(op->table));
+		replace_created(definition, op->table, NULL);
+		return;					/* the plan knows that it is one that goes at once */
 	}
+	op->sql = statement_text(op);
+	if (op->kind == OP_RENAME_TABLE)
+		replace_created(definition, op->table, op->new_name);
 	else
 		op->new_name = NULL;	/* of a plain statement it is the table's */
 	op->kind = OP_PLAIN;
@@ -153,7 +137,7 @@ json_make_plain(Definition *definition, int n)
 	{
 		Operation  *op = list_nth(definition->operations, n);
 
-		if (op->kind != OP_CREATE_TABLE && op->table != NULL && json_created(definition, op->table))
+		if (op->kind != OP_CREATE_TABLE && op->table != NULL && name_in(definition->created, op->table))
 			make_plain(definition, op);
 		if (op->kind != OP_PLAIN || op->sql != NULL)
 			operations = lappend(operations, op);

@@ -6,33 +6,8 @@
 
 #include "catalog/pg_class.h"
 #include "parser/parser.h"
-#include "utils/builtins.h"
 
 #include "compile/definition_json.h"
-
-/* Returns the names of the tables that a new table's foreign keys refer to. */
-static List *
-referenced_tables(const CreateStmt *statement)
-{
-	List	   *names = NIL;
-	ListCell   *lc;
-	ListCell   *lc2;
-
-	foreach(lc, statement->tableElts)
-	{
-		Node	   *element = lfirst(lc);
-		List	   *constraints = IsA(element, ColumnDef) ? ((ColumnDef *) element)->constraints : list_make1(element);
-
-		foreach(lc2, constraints)
-		{
-			const Constraint *constraint = lfirst_node(Constraint, lc2);
-
-			if (constraint->contype == CONSTR_FOREIGN)
-				names = lappend(names, constraint->pktable->relname);
-		}
-	}
-	return names;
-}
 
 /* Reads create_table. Comments are operations of their own, which become plain statements as all that follow on the table. */
 void
@@ -43,8 +18,7 @@ json_read_create_table(Definition *definition, const JsonNode *node)
 
 	op->table = pstrdup(json_node_string(node, "name"));
 	op->sql = json_create_table_text(node);
-	op->undo = psprintf("DROP TABLE IF EXISTS %s", quote_identifier(op->table));
-	op->columns = referenced_tables(castNode(CreateStmt, json_parse_statement(op->sql, op->path)));
+	(void) castNode(CreateStmt, json_parse_statement(op->sql, op->path));
 	definition->created = lappend(definition->created, op->table);
 	foreach(lc, json_node_member(node, "columns")->children)
 	{

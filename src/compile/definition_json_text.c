@@ -3,7 +3,7 @@
  *		From a manifest's objects to SQL: the parts of CREATE TABLE, CREATE INDEX and ADD CONSTRAINT.
  *
  * So structures have one reader, that of parse trees, whatever the definition is written in. A text of the user is first parsed by itself, or its parentheses are
- * counted, so that it cannot be more than its part; a newline follows it, because it may end in a comment.
+ * counted, so that it cannot be more than its part.
  */
 #include "postgres.h"
 
@@ -65,11 +65,18 @@ json_type_name(const JsonNode *object, const char *key)
 	return type;
 }
 
+/* Returns a text that other SQL can follow: it may end in a comment. */
+const char *
+json_sql_part(const char *text)
+{
+	return strstr(text, "--") == NULL ? text : psprintf("%s\n", text);
+}
+
 /* Returns an expression's text, parsed, in parentheses. */
 static char *
 expression_text(const JsonNode *object, const char *key)
 {
-	return psprintf("(%s\n)", json_expression(object, key)->source);
+	return psprintf("(%s)", json_sql_part(json_expression(object, key)->source));
 }
 
 /* Raises the error for a text that would end the parentheses it is put into. */
@@ -108,11 +115,11 @@ list_text(const JsonNode *node)
 		not_one_list(text, -1);
 	scanner_finish(scanner);
 	source_end(&context);
-	return psprintf("(%s\n)", text);
+	return psprintf("(%s)", json_sql_part(text));
 }
 
 /* Returns a text that names something, perhaps with its schema. The grammar of a type's name is that of other names, too. */
-static char *
+static const char *
 qualified_name_text(const JsonNode *object, const char *key)
 {
 	TypeName   *name = json_type_name(object, key);
@@ -121,7 +128,7 @@ qualified_name_text(const JsonNode *object, const char *key)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("%s must be a name", json_node_path(json_node_member(object, key)))));
-	return psprintf("%s\n", json_node_string(object, key));
+	return json_sql_part(json_node_string(object, key));
 }
 
 /* Returns names, quoted, in parentheses. */
@@ -196,7 +203,7 @@ json_column_text(const JsonNode *column)
 
 	initStringInfo(&sql);
 	(void) json_type_name(column, "type");
-	appendStringInfo(&sql, "%s %s\n", quote_identifier(json_node_string(column, "name")), json_node_string(column, "type"));
+	appendStringInfo(&sql, "%s %s", quote_identifier(json_node_string(column, "name")), json_sql_part(json_node_string(column, "type")));
 	if (!json_node_bool(column, "nullable", false))
 		appendStringInfoString(&sql, " NOT NULL");
 	if (json_given(column, "default"))
@@ -374,10 +381,9 @@ json_create_table_text(const JsonNode *node)
 	const JsonNode *constraints = json_node_member(node, "constraints");
 	StringInfoData sql;
 	StringInfoData key;
+	const char *separator = "\n\t";
 	ListCell   *lc;
 
-	if (columns->children == NIL)
-		json_must_not_be_empty(columns);
 	initStringInfo(&sql);
 	initStringInfo(&key);
 	appendStringInfo(&sql, "CREATE TABLE %s (", quote_identifier(json_node_string(node, "name")));
@@ -385,7 +391,8 @@ json_create_table_text(const JsonNode *node)
 	{
 		const JsonNode *column = lfirst(lc);
 
-		appendStringInfoString(&sql, lc == list_head(columns->children) ? "\n\t" : ",\n\t");
+		appendStringInfoString(&sql, separator);
+		separator = ",\n\t";
 		append_column(&sql, column);
 		if (json_given(column, "pk"))
 			appendStringInfo(&key, "%s%s", key.len == 0 ? "" : ", ", quote_identifier(json_node_string(column, "name")));
@@ -395,7 +402,10 @@ json_create_table_text(const JsonNode *node)
 	if (constraints != NULL)
 	{
 		foreach(lc, constraints->children)
-			appendStringInfo(&sql, ",\n\t%s", json_constraint_text(lfirst(lc)));
+		{
+			appendStringInfo(&sql, "%s%s", separator, json_constraint_text(lfirst(lc)));
+			separator = ",\n\t";
+		}
 	}
 	appendStringInfoString(&sql, "\n)");
 	return sql.data;

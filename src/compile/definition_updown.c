@@ -22,6 +22,8 @@ rank_of(OperationKind kind, bool is_down)
 		case OP_DROP_COLUMN:
 			return is_down ? 4 : 0;
 		case OP_ADD_CHECK:
+		case OP_ADD_KEY:
+		case OP_ADD_FOREIGN_KEY:
 			return 3;
 		case OP_SET_NOT_NULL:
 		case OP_DROP_NOT_NULL:
@@ -33,6 +35,18 @@ rank_of(OperationKind kind, bool is_down)
 	}
 }
 
+/* Is a column one of those of a key or foreign key? */
+static bool
+is_key_column(const Constraint *key, const char *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, key->contype == CONSTR_FOREIGN ? key->fk_attrs : key->keys)
+		if (strcmp(strVal(lfirst(lc)), column) == 0)
+			return true;
+	return false;
+}
+
 /* Is an operation about a column? A dropped constraint may be about any: its columns are known later. */
 static bool
 concerns_column(const Operation *op, const char *column)
@@ -41,6 +55,8 @@ concerns_column(const Operation *op, const char *column)
 		return strcmp(op->column, column) == 0;
 	if (op->kind == OP_ADD_CHECK)
 		return raw_expr_names(op->expr, column);
+	if (op->kind == OP_ADD_KEY || op->kind == OP_ADD_FOREIGN_KEY)
+		return is_key_column(op->constraint, column);
 	return op->kind == OP_DROP_CONSTRAINT;
 }
 
@@ -137,8 +153,8 @@ attach_entry(Definition *definition, const JsonNode *entry, bool is_down)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("no operation of the definition takes %s", path),
 				 is_down ?
-				 errhint("\"down\" goes with DROP COLUMN, ALTER COLUMN TYPE, SET or DROP NOT NULL, ADD CHECK or DROP CONSTRAINT on that column.") :
-				 errhint("\"up\" goes with ADD COLUMN, ALTER COLUMN TYPE, SET or DROP NOT NULL, ADD CHECK or DROP CONSTRAINT on that column.")));
+				 errhint("\"down\" goes with DROP COLUMN, ALTER COLUMN TYPE, SET or DROP NOT NULL, ADD or DROP CONSTRAINT on that column.") :
+				 errhint("\"up\" goes with ADD COLUMN, ALTER COLUMN TYPE, SET or DROP NOT NULL, ADD or DROP CONSTRAINT on that column.")));
 	if ((is_down ? op->down : op->up) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -186,6 +186,7 @@ analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	SourceContext context;
 	Node	   *expr;
+	ListCell   *lc;
 	int			level = NewGUCNestLevel();
 
 	/* else a function of the caller's with a better match would take the place of the one that was printed */
@@ -195,9 +196,11 @@ analyze(const RawExpr *raw, ParseExprKind kind, Scope *scope, const ExprTarget *
 	pstate->p_sourcetext = raw->source;
 	pstate->p_post_columnref_hook = resolve_column;
 	pstate->p_ref_hook_state = scope;
-	/* what the bound Vars are of: the parser looks there for the origin of a sub-select's columns */
+	/* what the bound Vars are of: the parser looks there for the origin of a sub-select's columns, and for names that are like a missing one */
 	rte->rtekind = RTE_NAMEDTUPLESTORE;
-	rte->eref = makeAlias(TRANSFORM_ALIAS, NIL);	/* an unknown column is looked for in it, for the hint */
+	rte->eref = makeAlias(scope->table ? scope->table : TRANSFORM_ALIAS, NIL);
+	foreach(lc, scope->bindings)
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(((Binding *) lfirst(lc))->name)));
 	pstate->p_rtable = list_make1(rte);
 	expr = transformExpr(pstate, copyObject(raw->node), kind);
 	expr = target ? coerce_or_raise(pstate, expr, target)

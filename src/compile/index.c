@@ -299,8 +299,8 @@ foreign_key_copies(const Table *t, int first_number)
 
 			appendStringInfo(&columns, "%s%s", columns.len ? ", " : "", quote_identifier(physical_name(t, (AttrNumber) att)));
 		}
-		copy->valid = v[5][0] == 't';
-		if (!copy->valid && strlen(tail) > 10)
+		copy->valid = k->validated;
+		if (v[5][0] != 't' && strlen(tail) > 10)
 			tail = pnstrdup(tail, strlen(tail) - strlen(" NOT VALID"));
 		if (strstr(tail, "ON DELETE SET NULL (") || strstr(tail, "ON DELETE SET DEFAULT ("))
 			ereport(ERROR,

@@ -43,8 +43,9 @@ typedef enum OperationKind
 	OP_CREATE_TABLE,			/* sql, table; [columns = tables its foreign keys refer to] */
 	OP_PLAIN,					/* sql, undo: a statement for something that no client uses yet; run in expand, and on trial while compiling */
 	OP_SQL,						/* sql, undo: the user's own statements, alone in their definition; run in expand */
-	OP_AT_END,					/* sql: run in the swap, last */
-	OP_REPLACE_FUNCTION			/* sql: CREATE OR REPLACE FUNCTION or PROCEDURE; name, schema: its own; location: of the name in sql, length: of the name */
+	OP_AT_END,					/* sql: run in the swap, last; [table + tail, column: the names of the end go between sql and tail] */
+	OP_VALIDATE_CONSTRAINT,		/* name: of one that is NOT VALID */
+	OP_REPLACE_FUNCTION			/* sql: CREATE OR REPLACE FUNCTION or PROCEDURE; undo: DROP of it; name_offset, name_length: its name in sql */
 } OperationKind;
 
 /* An expression as written */
@@ -60,7 +61,7 @@ typedef struct Operation
 {
 	OperationKind kind;
 	const char *path;			/* where in the definition: "operations[0].alter_column" or "statement 1" */
-	const char *source;			/* definition text that `location` points into; NULL for JSON */
+	const char *source;			/* definition text that `location` points into; NULL for a manifest's */
 	int			location;		/* offset in source for error positions; -1 if unknown */
 	char	   *schema;			/* as written, NULL if not qualified */
 	char	   *table;
@@ -73,6 +74,8 @@ typedef struct Operation
 	bool		not_null;
 	bool		no_inherit;
 	bool		if_exists;		/* DROP COLUMN/CONSTRAINT IF EXISTS / ADD COLUMN IF NOT EXISTS */
+	bool		only;			/* ONLY table: it must have no children */
+	bool		missing_ok;		/* ALTER TABLE IF EXISTS */
 	RawExpr    *expr;
 	RawExpr    *up;
 	RawExpr    *down;
@@ -82,7 +85,11 @@ typedef struct Operation
 	char		identity;		/* of OP_REPLICA_IDENTITY: REPLICA_IDENTITY_…; of OP_ADD_COLUMN: ATTRIBUTE_IDENTITY_…, '\0' if it is none */
 	List	   *sequence;		/* raw DefElem *: options of the identity's sequence */
 	char	   *sql;			/* one statement or several, as written: names are looked up with the definition's search_path, the base schema first */
-	char	   *undo;			/* the same; NULL: nothing to undo */
+	char	   *tail;			/* what follows a table's name in sql, NULL if sql is whole */
+	char	   *undo;			/* the same as sql; NULL: nothing to undo */
+	const char *note;			/* what the user should know of the statement */
+	int			name_offset;	/* of a function's name in sql, */
+	int			name_length;	/* with its schema */
 } Operation;
 
 /*
@@ -96,6 +103,7 @@ typedef struct Definition
 	char	   *options;		/* a manifest's "options" as jsonb text, or NULL */
 	List	   *operations;		/* Operation *, in order */
 	List	   *created;		/* char *: names of the tables created so far */
+	List	   *made;			/* of the DDL front end: other objects made so far */
 } Definition;
 
 /*
@@ -131,6 +139,9 @@ extern bool name_in(const List *names, const char *name);
  * becomes known.
  */
 extern void operation_normalize(Operation *op);
+
+/* Does a statement's text have this word (an identifier, as the catalog has it)? */
+extern bool statement_mentions(const char *text, const char *word);
 
 /* Parse one expression's text ("SELECT …" or "WITH …" stands for a scalar sub-query). 42601 with the path in the context. */
 extern RawExpr *raw_expr(const char *text, const char *path);

@@ -102,8 +102,10 @@ set_default(Table *t, Column *c, const RawExpr *raw)
 	c->default_sql = NULL;
 	if (raw == NULL)
 		return NULL;
-	/* the text without our coercion: the server makes its own, and then shows what the user wrote */
 	expr = expr_analyze_default(raw, &target);
+	if (IsA(expr, Const) && ((Const *) expr)->constisnull)
+		return expr;			/* no default, as the server has it */
+	/* the text without our coercion: the server makes its own, and then shows what the user wrote */
 	c->default_sql = expr_text(expr_analyze_default(raw, &(ExprTarget) {InvalidOid}), NIL);
 	return expr;
 }
@@ -121,6 +123,7 @@ apply_add_column(Table *t, const Operation *op)
 	c->name = op->column;
 	resolve_type(op, op->column, &c->type, &c->typmod, &c->collation);
 	c->not_null = op->not_null;
+	c->not_null_check = op->not_null && op->source == NULL;
 	c->second = true;
 	if (op->name)
 		c->sequences = list_make1(op->name);
@@ -129,6 +132,12 @@ apply_add_column(Table *t, const Operation *op)
 	c->comment_changed = op->comment != NULL;
 	before = *c;
 	def = set_default(t, c, op->expr);
+	if (op->up && op->source == NULL && def && expr_is_volatile(def) && !equal(op->up->node, op->expr->node))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"up\" at %s is not the column's default", op->path),
+				 errdetail("In this format a column with a volatile default gets the default in existing rows, too."),
+				 errhint("Leave \"up\" out, or use DDL with options: {\"up\": {\"%s.%s\": \"…\"}}.", t->name, op->column)));
 	if (op->up)
 		c->value = analyze_up(t, op->up, c);
 	else if (def && expr_is_volatile(def))
@@ -234,13 +243,20 @@ carry_default(const Table *t, const Operation *op, Column *c)
 		return;
 	raw = raw_expr_printed(c->default_sql, op->path);
 	expr = expr_analyze_default(raw, &(ExprTarget) {InvalidOid});
-	if (expr_coerce(expr, &target) == NULL)
+	c->default_changed = true;
+	if (expr_coerce(expr, &target) != NULL)
+		return;
+	if (op->source == NULL)		/* the manifest's format has it so */
+	{
+		c->note = psprintf("the default of %s does not fit its new type and goes", c->name);
+		c->default_sql = NULL;
+	}
+	else
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("default for column \"%s\" cannot be cast automatically to type %s", c->name, format_type_be(c->type)),
 				 errhint("Drop the default in the same migration, before the type change."),
 				 op_position(op)));
-	c->default_changed = true;
 }
 
 static void
@@ -312,6 +328,7 @@ apply_not_null(Table *t, const Operation *op, bool not_null)
 				 errmsg("column \"%s\" of relation \"%s\" is an identity column", c->name, t->new_name),
 				 op_position(op)));
 	c->not_null = not_null;
+	c->not_null_check = not_null && op->source == NULL;
 	if (data)
 		replace_value(t, op, c, &before);
 }
@@ -376,6 +393,9 @@ shape_apply(Table *t, const Operation *op)
 			break;
 		case OP_RENAME_CONSTRAINT:
 			apply_rename_constraint(t, op);
+			break;
+		case OP_VALIDATE_CONSTRAINT:
+			apply_validate_constraint(t, op);
 			break;
 		case OP_COMMENT_COLUMN:
 			apply_comment_column(t, op);

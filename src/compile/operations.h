@@ -28,6 +28,7 @@ extern void apply_add_check(Table *t, const Operation *op);
 extern void apply_add_foreign_key(Table *t, const Operation *op);
 extern void apply_drop_constraint(Table *t, const Operation *op);
 extern void apply_rename_constraint(Table *t, const Operation *op);
+extern void apply_validate_constraint(Table *t, const Operation *op);
 
 /* operations_table.c */
 extern void apply_rename_table(Table *t, const Operation *op);

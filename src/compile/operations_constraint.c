@@ -206,6 +206,21 @@ apply_drop_constraint(Table *t, const Operation *op)
 		apply_change_data(t, op);
 }
 
+/* A rule of this migration is validated anyway. */
+void
+apply_validate_constraint(Table *t, const Operation *op)
+{
+	Constr	   *k;
+	ListCell   *lc;
+
+	foreach(lc, t->rules)
+		if (((Rule *) lfirst(lc))->name && strcmp(((Rule *) lfirst(lc))->name, op->name) == 0)
+			return;
+	k = shape_constraint(t, op->name);
+	k->validate = k->validate || !k->validated;
+	k->validated = true;
+}
+
 void
 apply_rename_constraint(Table *t, const Operation *op)
 {

@@ -10,6 +10,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -143,6 +144,12 @@ plan_table(MigPlan *plan, const Operation *op, const char *name)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist in schema \"%s\"", name, plan->schema),
 				 source_position(op->source, op->location)));
+	if (op->only && has_subclass(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("ONLY is not supported in an online migration of a table with children"),
+				 errhint("A migration changes the table with its children: leave ONLY out."),
+				 source_position(op->source, op->location)));
 	t = shape_load(relid, plan->lock, plan->subscribers_ready);
 	if (t == NULL || strcmp(t->name, name) != 0 || strcmp(t->schema, plan->schema) != 0)
 		ereport(ERROR,
@@ -173,15 +180,13 @@ check_new_names(const MigPlan *plan)
 	List	   *names = NIL;
 	ListCell   *lc;
 
-	foreach(lc, plan->parked)
-		names = lappend(names, lfirst(lc));
 	foreach(lc, plan->tables)
 	{
 		Table	   *t = lfirst(lc);
 
 		if (t->dropped)
 			continue;
-		if (name_in(names, t->new_name))
+		if (name_in(names, t->new_name) || plan_has_created(plan, t->new_name))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_TABLE),
 					 errmsg("relation \"%s\" already exists", t->new_name),
@@ -358,6 +363,8 @@ apply_operation(MigPlan *p, const Operation *op)
 {
 	SourceContext context;
 
+	if (op->missing_ok && op->table && !plan_table_exists(p, op->table) && !plan_has_created(p, op->table))
+		return;
 	source_begin(&context, NULL, op->path);
 	switch (op->kind)
 	{
@@ -382,10 +389,7 @@ apply_operation(MigPlan *p, const Operation *op)
 			index_operation(p, op);
 			break;
 		case OP_REPLACE_FUNCTION:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("a function cannot be replaced in a migration yet"),
-					 source_position(op->source, op->location)));
+			plan_replace_function(p, op);
 			break;
 		case OP_ADD_COLUMN:
 			if (brings_sequence(op))

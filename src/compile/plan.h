@@ -15,7 +15,13 @@ typedef struct Statement
 	char	   *undo;			/* NULL: nothing to undo */
 	char	   *relation;		/* what it makes or changes, NULL if that is no relation */
 	bool		parked;			/* it is about a table whose name is still another one's: that waits in the hidden schema */
-	char	   *note;
+	const char *note;
+	const Table *table;			/* the names of the end of this table, and of this column, go between sql and tail */
+	const Column *column;
+	const char *tail;
+	List	   *shape;			/* SnapshotColumn *: the names of columns that tail may have */
+	const Operation *op;
+	bool		unchecked;		/* a function's body, that may be about the version's tables */
 } Statement;
 
 typedef struct MigPlan

@@ -19,11 +19,12 @@ extern char *statement_search_path(const char *schema);
 /* Is a table one that the definition has created, and that is there now? */
 extern bool plan_has_created(const MigPlan *plan, const char *name);
 
-/* OP_CREATE_TABLE, OP_PLAIN, OP_SQL, OP_AT_END */
+/* OP_CREATE_TABLE, OP_PLAIN, OP_SQL, OP_AT_END, OP_REPLACE_FUNCTION */
 extern void plan_create_table(MigPlan *plan, const Operation *op);
 extern void plan_plain_statement(MigPlan *plan, const Operation *op);
 extern void plan_sql_statement(MigPlan *plan, const Operation *op);
 extern void plan_late_statement(MigPlan *plan, const Operation *op);
+extern void plan_replace_function(MigPlan *plan, const Operation *op);
 
 /* After the last operation: how all that was created is undone. */
 extern void plan_finish_statements(MigPlan *plan);

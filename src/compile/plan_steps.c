@@ -97,7 +97,7 @@ plan_statements(Builder *b, StepPhase phase, List *statements)
 								 st->undo ? statement_sql(b->plan, st, st->undo) : NULL);
 
 		s->relation = st->relation;
-		s->note = st->note;
+		s->note = unconstify(char *, st->note);
 	}
 }
 
@@ -634,6 +634,22 @@ swap_sequences(Builder *b, const Table *t)
 	}
 }
 
+/* Present constraints that an operation validates; those of replaced columns are made valid. */
+static void
+validate_constraints(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->constraints)
+	{
+		Constr	   *k = lfirst(lc);
+
+		if (k->validate && !k->dropped && !t->dropped && !bms_overlap(k->columns, shape_changed_atts(t)))
+			add_single(b, STEP_CONTRACT, STEP_SQL, t, ShareUpdateExclusiveLock,
+					   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), quote_identifier(k->name)), NULL);
+	}
+}
+
 /* The fence and the swap. */
 static void
 plan_contract(Builder *b, List *indexes, List *foreign_keys)
@@ -673,6 +689,8 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 						   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), r->hidden), NULL)->note = rule_text(t, r);
 		}
 	}
+	foreach(lc, p->tables)
+		validate_constraints(b, lfirst(lc));
 	foreach(lc, p->tables)
 		plan_check(b, lfirst(lc), STEP_CONTRACT);
 	b->group++;

@@ -33,6 +33,7 @@ typedef struct Column
 	int32		typmod;
 	Oid			collation;
 	bool		not_null;
+	bool		not_null_check;	/* a manifest made it so: in that format it is a CHECK until the migration is complete */
 	bool		second;			/* it has a physical column of its own: its data change, or it is added */
 	Node	   *value;			/* its value over the old shape (the composed `up`) */
 	Node	   *back;			/* for old columns: the old value over the new shape (the composed `down`); NULL: the same column */
@@ -99,7 +100,8 @@ typedef struct Constr
 	Oid			referenced;		/* of f: the table */
 	char	   *definition;		/* pg_get_constraintdef */
 	char	   *check;			/* expression of a CHECK */
-	bool		validated;
+	bool		validated;		/* it is, or will be */
+	bool		validate;		/* by an operation */
 	bool		no_inherit;
 	char	   *comment;
 	char	   *new_name;		/* NULL unless renamed */

@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "base/sql.h"
+#include "base/txn.h"
 #include "compile/index.h"
 #include "store/transform.h"
 
@@ -146,6 +147,46 @@ backward_pass(Table *t)
 	}
 }
 
+/* A CHECK to be analysed */
+typedef struct CarriedCheck
+{
+	const Table *table;
+	const Rule *rule;
+} CarriedCheck;
+
+static void
+analyze_carried(void *arg)
+{
+	CarriedCheck *c = arg;
+
+	(void) expr_analyze_check(c->rule->raw, shape_final_bindings(c->table, c->rule->shape), c->table->name, c->table->new_name);
+}
+
+/*
+ * Does a CHECK say nothing on the new types of columns that a manifest has changed? In that format it goes then, with a note; a DDL definition gets the
+ * server's error.
+ */
+static bool
+check_goes(const Table *t, const Constr *k, const Rule *r)
+{
+	CarriedCheck c = {t, r};
+	Column	   *changed = NULL;
+	ErrorData  *error;
+	ListCell   *lc;
+
+	foreach(lc, t->edits)
+	{
+		Edit	   *e = lfirst(lc);
+
+		if (e->op->kind == OP_ALTER_TYPE && e->op->source == NULL && bms_is_member(e->column->att, k->columns))
+			changed = e->column;
+	}
+	if (changed == NULL || txn_try(analyze_carried, &c, &error))
+		return false;
+	changed->note = psprintf("CHECK constraint %s does not fit the new type of %s and goes: %s", r->name, changed->name, error->message);
+	return true;
+}
+
 /* A CHECK of the old shape that reads changed columns lives on as a rule of the new one. */
 static void
 carry_checks(Table *t)
@@ -181,7 +222,8 @@ carry_checks(Table *t)
 		r->no_inherit = k->no_inherit;
 		r->valid = k->validated;
 		r->comment = k->comment;
-		t->rules = lappend(t->rules, r);
+		if (!check_goes(t, k, r))
+			t->rules = lappend(t->rules, r);
 	}
 }
 

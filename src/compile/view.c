@@ -7,6 +7,9 @@
  */
 #include "base/compat.h"
 
+#include "access/relation.h"
+#include "commands/defrem.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -21,6 +24,14 @@ typedef struct ViewRights
 	bool		owner_rights;	/* the table has column grants */
 	char	   *owner;			/* to be made the view's owner; NULL: stays who runs it */
 } ViewRights;
+
+/* Which defaults a version view gets */
+typedef enum DefaultsWanted
+{
+	DEFAULTS_OF_VERSION,		/* those of the new version */
+	DEFAULTS_OF_TABLE,			/* from these to what the table has after the swap */
+	DEFAULTS_NONE				/* from these to none */
+} DefaultsWanted;
 
 /* Neither way can do both. */
 static void
@@ -123,6 +134,9 @@ comment_sql(StringInfo buf, const char *view, const char *column, const char *co
 	"  format('CREATE VIEW %s%s AS SELECT %s FROM %I.%I AS t;', s.view, CASE WHEN NOT s.owner_rights THEN ' WITH (security_invoker = true)' END," \
 	"   (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY array_position(s.first_atts, a.attnum), a.attnum) FROM pg_attribute a" \
 	"    WHERE a.attrelid = s.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname NOT LIKE '\\_mig\\_%'), s.nspname, s.relname)" \
+	"  || coalesce((SELECT format('ALTER TABLE %s %s;', s.view, string_agg(format('ALTER %I SET DEFAULT %s', a.attname, pg_get_expr(d.adbin, d.adrelid)), ', '))" \
+	"   FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = s.oid AND a.attgenerated = ''" \
+	"   AND a.attname NOT LIKE '\\_mig\\_%' HAVING count(*) > 0), '')" \
 	"  || CASE WHEN s.relowner <> (SELECT oid FROM pg_roles WHERE rolname = current_user) AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)" \
 	"     THEN format('ALTER VIEW %s OWNER TO %s;', s.view, s.relowner::regrole) ELSE '' END" \
 	"  || coalesce((SELECT string_agg(format('GRANT %s ON %s TO %s%s;', g.rights, s.view, g.grantee, g.how), '' ORDER BY g.grantee, g.how) FROM" \
@@ -237,27 +251,61 @@ view_closed_sql(const char *version_schema, const Table *t, const char *message,
 	return buf.data;
 }
 
-char *
-view_close_existing_sql(Oid view, const char *message, const char *hint)
+/* A closed view over an existing one; its columns of the type `freed` become text. */
+static char *
+closed_existing_sql(Oid view, const char *message, const char *hint, Oid freed)
 {
-	SqlRows    *rows = sql_queryp("SELECT attname, atttypid, atttypmod, attcollation FROM pg_attribute"
+	SqlRows    *rows = sql_queryp("SELECT attname, atttypid, atttypmod, attcollation, atthasdef FROM pg_attribute"
 								  " WHERE attrelid = $1 AND attnum > 0 ORDER BY attnum", P_oid(view));
 	StringInfoData buf;
 	StringInfoData columns;
 
 	initStringInfo(&buf);
 	initStringInfo(&columns);
+	/* what a default uses, a sequence for one, may go with the table's column */
+	for (uint64 r = 0; r < rows->n; r++)
+		if (rows->v[r][4][0] == 't')
+			appendStringInfo(&buf, "ALTER VIEW %s ALTER COLUMN %s DROP DEFAULT;\n", sql_relation_name(view), quote_identifier(rows->v[r][0]));
 	for (uint64 r = 0; r < rows->n; r++)
 	{
 		char	  **v = rows->v[r];
 		Oid			type = (Oid) strtoul(v[1], NULL, 10);
 
-		appendStringInfo(&columns, "%sNULL::%s%s AS %s", r ? ", " : "", type_sql(type, pg_strtoint32(v[2])),
-						 collate_sql(type, (Oid) strtoul(v[3], NULL, 10)), quote_identifier(v[0]));
+		if (OidIsValid(freed) && (type == freed || get_element_type(type) == freed))
+			appendStringInfo(&columns, "%sNULL::text AS %s", r ? ", " : "", quote_identifier(v[0]));
+		else
+			appendStringInfo(&columns, "%sNULL::%s%s AS %s", r ? ", " : "", type_sql(type, pg_strtoint32(v[2])),
+							 collate_sql(type, (Oid) strtoul(v[3], NULL, 10)), quote_identifier(v[0]));
 	}
 	appendStringInfo(&buf, "CREATE OR REPLACE VIEW %s AS ", sql_relation_name(view));
 	closed_body(&buf, sql_relation_name(view), columns.data, message, hint);
 	return buf.data;
+}
+
+char *
+view_close_existing_sql(Oid view, const char *message, const char *hint)
+{
+	return closed_existing_sql(view, message, hint, InvalidOid);
+}
+
+char *
+view_free_type_sql(Oid view, Oid type)
+{
+	Relation	relation = relation_open(view, AccessShareLock);
+	char	   *name = sql_relation_name(view);
+	char	   *grants = sql_textp("SELECT string_agg(format('GRANT %s ON %s TO %s', x.privilege_type, $2, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END), E';\n')"
+								   " FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = $1 AND x.grantee <> c.relowner", P_oid(view), P_text(name));
+	char	   *sql = NULL;
+
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &relation->trigdesc->triggers[i];
+
+		if (strcmp(trigger->tgname, CLOSED_TRIGGER) == 0 && trigger->tgnargs == 2)
+			sql = psprintf("DROP VIEW %s;\n%s%s", name, closed_existing_sql(view, trigger->tgargs[0], trigger->tgargs[1], type), grants ? grants : "");
+	}
+	relation_close(relation, AccessShareLock);
+	return sql;
 }
 
 /* Name of the physical column that holds a column's new value during the migration. */
@@ -281,8 +329,8 @@ rules_sql(StringInfo buf, const Table *t)
 		if (r->filled)
 			continue;
 		appendStringInfo(buf, "%s mig.holds(t.xmin, t.cmin, %s::pg_catalog.regclass, %s, %s, %s, (%s))", first ? " WHERE" : " AND",
-						 quote_literal_cstr(sql_qualified(t->schema, t->name)), r->column ? "'n'" : "'c'",
-						 quote_literal_cstr(r->name ? r->name : ""), quote_literal_cstr(r->column ? r->column->name : ""), r->sql);
+						 quote_literal_cstr(sql_qualified(t->schema, t->name)), r->column && !r->column->not_null_check ? "'n'" : "'c'",
+						 quote_literal_cstr(r->column ? makeObjectName(t->new_name, r->column->name, "not_null") : r->name), quote_literal_cstr(r->column ? r->column->name : ""), r->sql);
 		first = false;
 	}
 	if (!first)
@@ -328,26 +376,41 @@ view_inner_sql(const char *inner_schema, const Table *t)
 	return buf.data;
 }
 
-/* SET DEFAULTs for columns whose physical column does not bring the new version's default. */
-static void
-defaults_sql(StringInfo buf, const char *view, const Table *t, bool set)
+/* The default of a version view's column; NULL: none. */
+static const char *
+view_default(const Column *c)
 {
+	if (c->dropped || c->generated || (c->identity && !c->second))
+		return NULL;
+	/* the physical column has one, but the new version none; a NULL constant would not be stored */
+	if (c->default_sql == NULL && c->default_changed && (!c->second || c->fast_default))
+		return psprintf("NULLIF(NULL::%s, NULL)", type_sql(c->type, c->typmod));
+	return c->default_sql;
+}
+
+/*
+ * Defaults of the columns: those of the new version, which the physical column need not have yet; and UPDATE … SET c = DEFAULT knows a view's own
+ * only. In the end those go that the table has in another form, or not at all.
+ */
+static void
+defaults_sql(StringInfo buf, const char *view, const Table *t, DefaultsWanted wanted)
+{
+	const char *separator = psprintf("ALTER TABLE %s ", view);
 	ListCell   *lc;
 
 	foreach(lc, t->columns)
 	{
 		Column	   *c = lfirst(lc);
-		const char *sql;
+		const char *sql = view_default(c);
 
-		if (c->dropped || column_brings_default(c) || !(c->default_changed || (c->second && c->default_sql)))
+		if (sql == NULL || (wanted == DEFAULTS_OF_TABLE && c->default_sql && !c->identity))
 			continue;
-		if (set && c->default_sql == NULL && c->second && !c->fast_default)
-			continue;
-		/* a NULL constant would not be stored, and the table's default would count */
-		sql = c->default_sql ? c->default_sql : psprintf("NULLIF(NULL::%s, NULL)", type_sql(c->type, c->typmod));
-		appendStringInfo(buf, "ALTER VIEW %s ALTER COLUMN %s %s%s;\n", view, quote_identifier(c->name),
-						 set ? "SET DEFAULT " : "DROP DEFAULT", set ? sql : "");
+		appendStringInfo(buf, "%sALTER COLUMN %s %s%s", separator, quote_identifier(c->name),
+						 wanted == DEFAULTS_OF_VERSION ? "SET DEFAULT " : "DROP DEFAULT", wanted == DEFAULTS_OF_VERSION ? sql : "");
+		separator = ", ";
 	}
+	if (separator[0] == ',')
+		appendStringInfoString(buf, ";\n");
 }
 
 char *
@@ -357,7 +420,7 @@ view_closed_again_sql(const char *version_schema, const Table *t, const char *me
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, view_closed_sql(version_schema, t, message, hint));
-	defaults_sql(&buf, sql_qualified(version_schema, t->new_name), t, false);
+	defaults_sql(&buf, sql_qualified(version_schema, t->new_name), t, DEFAULTS_NONE);
 	return buf.data;
 }
 
@@ -384,7 +447,7 @@ view_open_sql(const char *version_schema, const char *inner_schema, const Table 
 		first = false;
 	}
 	appendStringInfo(&buf, " FROM %s AS i;\n", sql_qualified(inner_schema, t->new_name));
-	defaults_sql(&buf, view, t, true);
+	defaults_sql(&buf, view, t, DEFAULTS_OF_VERSION);
 	return buf.data;
 }
 
@@ -400,7 +463,7 @@ view_direct_sql(const char *version_schema, const Table *t, bool opening)
 		appendStringInfo(&buf, "DROP TRIGGER " CLOSED_TRIGGER " ON %s;\n", view);
 	view_head(&buf, true, view, &rights);
 	appendStringInfo(&buf, "SELECT %s FROM %s AS t;\n", column_list(t), sql_qualified(t->schema, t->name));
-	defaults_sql(&buf, view, t, opening);
+	defaults_sql(&buf, view, t, opening ? DEFAULTS_OF_VERSION : DEFAULTS_OF_TABLE);
 	return buf.data;
 }
 

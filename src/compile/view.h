@@ -32,6 +32,9 @@ extern char *view_closed_again_sql(const char *version_schema, const Table *tabl
 /* Closes an existing version view, whatever its columns are. */
 extern char *view_close_existing_sql(Oid view, const char *message, const char *hint);
 
+/* Makes an existing closed view again without a type that is to be dropped: text stands in for it. NULL when the view is not closed. */
+extern char *view_free_type_sql(Oid view, Oid type);
+
 /* The inner view (with _mig_state and the rules), and the closed view turned into one over it. */
 extern char *view_inner_sql(const char *inner_schema, const Table *table);
 extern char *view_open_sql(const char *version_schema, const char *inner_schema, const Table *table);

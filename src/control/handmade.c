@@ -285,8 +285,8 @@ append_view_columns(Oid view, Oid table, List *atts)
 	return sql ? 1 : 0;
 }
 
-/* How a view checks privileges, its owner, grants and comments, where they are not the table's. */
-#define RIGHTS_AND_COMMENTS \
+/* How a view checks privileges, its owner, grants, comments and defaults, where they are not the table's. */
+#define PROPERTIES \
 	"WITH o AS (SELECT v.oid AS view, t.oid AS tab, format('%I.%I', n.nspname, v.relname) AS name, v.relowner AS view_owner, t.relowner AS tab_owner," \
 	"  v.reloptions AS options, v.relacl AS view_acl, t.relacl AS tab_acl," \
 	"  EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped) AS owner_rights" \
@@ -310,7 +310,12 @@ append_view_columns(Oid view, Oid table, List *atts)
 	"    coalesce(quote_literal(td.description), 'NULL'))" \
 	"   FROM o, cols c LEFT JOIN pg_description vd ON vd.objoid = $1 AND vd.classoid = 'pg_class'::regclass AND vd.objsubid = c.view_no" \
 	"   LEFT JOIN pg_description td ON td.objoid = $2 AND td.classoid = 'pg_class'::regclass AND td.objsubid = c.tab_no" \
-	"   WHERE vd.description IS DISTINCT FROM td.description) x"
+	"   WHERE vd.description IS DISTINCT FROM td.description" \
+	"  UNION ALL SELECT 4, format('ALTER VIEW %s ALTER COLUMN %I %s;', o.name, c.att, coalesce('SET DEFAULT ' || pg_get_expr(td.adbin, td.adrelid), 'DROP DEFAULT'))" \
+	"   FROM o, cols c LEFT JOIN pg_attrdef vd ON vd.adrelid = $1 AND vd.adnum = c.view_no" \
+	"   LEFT JOIN (pg_attrdef td JOIN pg_attribute ta ON ta.attrelid = td.adrelid AND ta.attnum = td.adnum AND ta.attgenerated = '')" \
+	"    ON td.adrelid = $2 AND td.adnum = c.tab_no" \
+	"   WHERE c.att IS NOT NULL AND pg_get_expr(vd.adbin, vd.adrelid) IS DISTINCT FROM pg_get_expr(td.adbin, td.adrelid)) x"
 
 /* Bring one version view in line with its table; returns whether that took anything. */
 static int
@@ -329,7 +334,7 @@ follow(Oid view, Oid table)
 		(void) sql_exec(psprintf("ALTER VIEW %s RENAME TO %s", sql_relation_name(view), quote_identifier(get_rel_name(table))));
 	}
 	changes += append_view_columns(view, table, atts);
-	sql = sql_textp(RIGHTS_AND_COMMENTS, P_oid(view), P_oid(table));
+	sql = sql_textp(PROPERTIES, P_oid(view), P_oid(table));
 	if (sql)
 	{
 		changes++;
@@ -403,7 +408,7 @@ begin_alter(Handmade *change, const AlterTableStmt *stmt)
 
 		if (type == AT_DropColumn || type == AT_AlterColumnType)
 			effect = REPLACE;
-		concerns = concerns || effect == REPLACE || type == AT_AddColumn || type == AT_ChangeOwner || type == AT_EnableRowSecurity;
+		concerns = concerns || effect == REPLACE || type == AT_AddColumn || type == AT_ColumnDefault || type == AT_ChangeOwner || type == AT_EnableRowSecurity;
 	}
 	if (concerns)
 		add_table(change, relid, effect, false);

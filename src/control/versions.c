@@ -262,3 +262,19 @@ versions_drop(const char *version)
 	drop_views(views_in(version));
 	(void) sql_exec(psprintf("DROP SCHEMA IF EXISTS %s", quote_identifier(version)));
 }
+
+void
+versions_free_type(Oid type)
+{
+	SqlRows    *rows = sql_queryp("SELECT DISTINCT c.oid FROM mig.version_schema s JOIN pg_namespace n ON n.nspname = s.schema_name"
+								  " JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind = 'v' JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
+								  " JOIN pg_type y ON y.oid = a.atttypid WHERE $1 IN (y.oid, y.typelem) ORDER BY 1", P_oid(type));
+
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		char	   *sql = view_free_type_sql((Oid) strtoul(rows->v[r][0], NULL, 10), type);
+
+		if (sql)
+			(void) sql_exec(sql);
+	}
+}

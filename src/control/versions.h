@@ -34,4 +34,7 @@ extern List *versions_views_on(Oid table);
 /* Name of a version schema with a view that stands on a view of this one, NULL if there is none. */
 extern char *versions_standing_on(const char *version);
 
+/* Closed views of versions give a type up, so that it can be dropped. */
+extern void versions_free_type(Oid type);
+
 #endif

@@ -14,6 +14,7 @@
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "commands/copy.h"
 #include "commands/defrem.h"
@@ -29,6 +30,7 @@
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "tcop/tcopprot.h"
+#include "tcop/utility.h"
 #include "utils/backend_progress.h"
 #include "utils/queryenvironment.h"
 #include "utils/snapmgr.h"
@@ -308,6 +310,8 @@ load_view(Relation view, const CopyStmt *stmt, const char *query)
 	uint64		processed;
 
 	load.pstate->p_sourcetext = query;
+	if (XactReadOnly)
+		PreventCommandIfReadOnly("COPY FROM");
 	check_source(stmt);
 	check_options(stmt);
 	set_columns(&load);

@@ -41,3 +41,7 @@ CREATE FUNCTION mig.make_identity(relation regclass, "column" name, sequence reg
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_make_identity';
 REVOKE EXECUTE ON FUNCTION mig.make_identity(regclass, name, regclass, "char") FROM PUBLIC;
 COMMENT ON FUNCTION mig.make_identity(regclass, name, regclass, "char") IS 'makes a sequence that a column of the table owns the identity of another of its columns';
+
+CREATE FUNCTION mig.free_type(type oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_free_type';
+COMMENT ON FUNCTION mig.free_type(oid) IS 'makes the closed views of versions that have columns of a type again without it, so that the type can be dropped';
