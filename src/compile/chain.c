@@ -13,7 +13,7 @@
 
 #include "base/sql.h"
 #include "compile/chain.h"
-#include "compile/index.h"
+#include "compile/plan_statement.h"
 #include "store/chain.h"
 
 /* Raise 55006 for a table that two migrations are about. */
@@ -96,26 +96,20 @@ add_table(MigPlan *p, MigratedKind kind, Oid relid, char *name, char *new_name)
 	p->migrated = lappend(p->migrated, t);
 }
 
-/* Tables that foreign keys of the plan refer to. */
+/* The tables on the other side of the plan's foreign keys. */
 static void
-add_referenced(MigPlan *p, const Table *t)
+add_referenced(MigPlan *p)
 {
 	ListCell   *lc;
 
-	foreach(lc, foreign_key_copies(t, 1))
+	foreach(lc, p->foreign_keys)
 	{
-		ForeignKeyCopy *copy = lfirst(lc);
+		const ForeignKey *f = lfirst(lc);
 
-		add_table(p, TABLE_REFERENCED, copy->referenced_relid, get_rel_name(copy->referenced_relid), NULL);
-	}
-	foreach(lc, t->new_foreign_keys)
-	{
-		const RangeVar *other = ((NewForeignKey *) lfirst(lc))->op->constraint->pktable;
-		Oid			schema = other->schemaname ? get_namespace_oid(other->schemaname, true) : get_namespace_oid(p->schema, false);
-		Oid			relid = OidIsValid(schema) ? get_relname_relid(other->relname, schema) : InvalidOid;
-
-		if (OidIsValid(relid))
-			add_table(p, TABLE_REFERENCED, relid, other->relname, NULL);
+		if (OidIsValid(f->referenced->relid) && !list_member_ptr(p->tables, f->referenced))
+			add_table(p, TABLE_REFERENCED, f->referenced->relid, f->referenced->name, NULL);
+		if (!list_member_ptr(p->tables, f->table))
+			add_table(p, TABLE_REFERENCED, f->table->relid, f->table->name, NULL);
 	}
 }
 
@@ -148,9 +142,8 @@ list_tables(MigPlan *p)
 		Table	   *t = lfirst(lc);
 
 		add_table(p, TABLE_CHANGED, t->relid, t->name, t->dropped ? NULL : t->new_name);
-		if (!t->dropped)
-			add_referenced(p, t);
 	}
+	add_referenced(p);
 	foreach(lc, p->parked)
 		if (OidIsValid(inner))
 			add_created(p, lfirst(lc), inner, TABLE_PARKED);

@@ -280,7 +280,7 @@ rename_kept(StringInfo buf, const Table *t)
 	{
 		Constr	   *k = lfirst(lc);
 
-		if (!k->dropped && are_kept(t, k->columns))
+		if (!k->dropped && !k->remade && are_kept(t, k->columns))
 			rename_one(buf, &later, t, true, k->name, k->new_name);
 	}
 	foreach(lc, t->indexes)
@@ -293,31 +293,23 @@ rename_kept(StringInfo buf, const Table *t)
 	appendStringInfoString(buf, later.data);
 }
 
-/* Indexes and foreign keys take their originals' names. */
+/* Indexes take their originals' names. */
 static void
-finish_copies(StringInfo buf, const Table *t, List *indexes, List *foreign_keys)
+finish_copies(StringInfo buf, List *indexes)
 {
-	const char *table = sql_qualified(t->schema, t->name);
 	ListCell   *lc;
 
 	foreach(lc, indexes)
 		if (((IndexBuild *) lfirst(lc))->finish_sql)
 			appendStringInfoString(buf, ((IndexBuild *) lfirst(lc))->finish_sql);
-	foreach(lc, foreign_keys)
-	{
-		ForeignKeyCopy *f = lfirst(lc);
-
-		appendStringInfo(buf, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n", table, f->hidden, quote_identifier(f->name));
-		if (f->comment)
-			appendStringInfo(buf, "COMMENT ON CONSTRAINT %s ON %s IS %s;\n", quote_identifier(f->name), table, quote_literal_cstr(f->comment));
-	}
 }
 
 char *
-swap_sql(const MigPlan *p, const Table *t, bool has_inner, List *indexes, List *foreign_keys)
+swap_sql(const MigPlan *p, const Table *t, bool has_inner, List *indexes)
 {
 	const char *table = sql_qualified(t->schema, t->name);
 	StringInfoData buf;
+	ListCell   *lc;
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, view_direct_sql(p->version_schema, t, false));
@@ -325,12 +317,15 @@ swap_sql(const MigPlan *p, const Table *t, bool has_inner, List *indexes, List *
 		appendStringInfo(&buf, "DROP VIEW %s;\n", sql_qualified(p->inner_schema, t->new_name));
 	if (shape_has_pairs(t))
 		appendStringInfo(&buf, "DROP TRIGGER IF EXISTS " FIRST_TRIGGER " ON %s;\nDROP TRIGGER " LAST_TRIGGER " ON %s;\n", table, table);
+	foreach(lc, t->foreign_keys)
+		if (((ForeignKey *) lfirst(lc))->trigger)
+			appendStringInfo(&buf, "DROP TRIGGER %s ON %s;\n", quote_identifier(((ForeignKey *) lfirst(lc))->trigger), table);
 	drop_old(&buf, t);
 	rename_columns(&buf, t);
 	finish_rules(&buf, t);
 	finish_columns(&buf, t);
 	rename_kept(&buf, t);
-	finish_copies(&buf, t, indexes, foreign_keys);
+	finish_copies(&buf, indexes);
 	if (identity_swap_sql(t))
 		appendStringInfo(&buf, "%s;\n", identity_swap_sql(t));
 	if (strcmp(t->name, t->new_name) != 0)

@@ -11,7 +11,7 @@
 extern char *fence_sql(const Table *table, const Rule *rule);
 
 /* Everything the swap does to one table, in one transaction. */
-extern char *swap_sql(const MigPlan *plan, const Table *table, bool has_inner, List *indexes, List *foreign_keys);
+extern char *swap_sql(const MigPlan *plan, const Table *table, bool has_inner, List *indexes);
 
 /* " ALTER COLUMN …," for what a replaced column's hidden column keeps: statistics target, storage, compression, options. */
 extern char *column_options_sql(const Table *table, const Column *column);

@@ -60,7 +60,6 @@ static const Refusal refused_column_constraints[] = {
 
 /* Constraints of a table */
 static const Refusal refused_constraints[] = {
-	{CONSTR_FOREIGN, "ADD FOREIGN KEY", "Run ADD FOREIGN KEY ... NOT VALID, then VALIDATE CONSTRAINT, by themselves."},
 	{CONSTR_EXCLUSION, "ADD EXCLUDE", "An exclusion constraint cannot be built without blocking writes: run it by itself."},
 	{CONSTR_NOTNULL, "ADD NOT NULL as a constraint of the table", "Write ALTER COLUMN ... SET NOT NULL."},
 	{-1, "this constraint", "Supported is CHECK; add others by themselves."}
@@ -250,6 +249,17 @@ read_key(const Reader *reader, Constraint *key)
 
 	if (mig_key_without_overlaps(key))
 		ddl_refuse(reader, key->location, "WITHOUT OVERLAPS", "It cannot be built without blocking writes: run it by itself.");
+	op->location = key->location;
+	op->name = key->conname;
+	op->constraint = key;
+}
+
+/* Reads a foreign key of the table. */
+static void
+read_foreign_key(const Reader *reader, Constraint *key)
+{
+	Operation  *op = ddl_add(reader, OP_ADD_FOREIGN_KEY, NULL);
+
 	op->location = key->location;
 	op->name = key->conname;
 	op->constraint = key;
@@ -480,6 +490,11 @@ read_command(const Reader *reader, const AlterTableCmd *command)
 			if (castNode(Constraint, command->def)->contype == CONSTR_UNIQUE || castNode(Constraint, command->def)->contype == CONSTR_PRIMARY)
 			{
 				read_key(reader, castNode(Constraint, command->def));
+				break;
+			}
+			if (castNode(Constraint, command->def)->contype == CONSTR_FOREIGN)
+			{
+				read_foreign_key(reader, castNode(Constraint, command->def));
 				break;
 			}
 			if (castNode(Constraint, command->def)->contype != CONSTR_CHECK)

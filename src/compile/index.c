@@ -1,6 +1,6 @@
 /*
  * index.c
- *		Indexes and foreign keys of a changed column, written again over its replacement.
+ *		Indexes of a changed column, written again over its replacement.
  *
  * Owns no state. An index expression or predicate is analysed with the old names bound to the new physical columns, so it means on the new type
  * what ALTER TABLE … TYPE would have made of it.
@@ -171,21 +171,6 @@ finish_index_sql(const Table *t, char **v, const char *hidden)
 	return buf.data;
 }
 
-/* A set as an SQL array literal of int2 */
-static char *
-atts_literal(Bitmapset *set)
-{
-	StringInfoData buf;
-	int			i = -1;
-
-	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '{');
-	while ((i = bms_next_member(set, i)) >= 0)
-		appendStringInfo(&buf, "%s%d", buf.len > 1 ? "," : "", i);
-	appendStringInfoChar(&buf, '}');
-	return buf.data;
-}
-
 /* The present index of that OID */
 static OldIndex *
 present_index(const Table *t, Oid oid)
@@ -253,72 +238,8 @@ index_copies(const Table *t)
 	return copies;
 }
 
-/* The present constraint of that name */
-static const Constr *
-present_constraint(const Table *t, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, t->constraints)
-		if (strcmp(((Constr *) lfirst(lc))->name, name) == 0)
-			return lfirst(lc);
-	elog(ERROR, "constraint \"%s\" of table \"%s\" is new", name, t->name);
-	return NULL;				/* keep compiler quiet */
-}
-
-List *
-foreign_key_copies(const Table *t, int first_number)
-{
-	SqlRows    *rows;
-	List	   *copies = NIL;
-
-	rows = sql_queryp("SELECT k.conname, (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY u.o) FROM unnest(k.conkey) WITH ORDINALITY u(n, o)"
-					  "  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n),"
-					  " (SELECT string_agg(u.n::text, ' ' ORDER BY u.o) FROM unnest(k.conkey) WITH ORDINALITY u(n, o)),"
-					  " pg_get_constraintdef(k.oid), k.confrelid, k.convalidated, obj_description(k.oid, 'pg_constraint')"
-					  " FROM pg_constraint k WHERE k.conrelid = $1 AND k.contype = 'f' AND k.conkey && $2::int2[] AND NOT k.conkey && $3::int2[]"
-					  " ORDER BY k.conname",
-					  P_oid(t->relid), P_text(atts_literal(shape_changed_atts(t))), P_text(atts_literal(shape_dropped_atts(t))));
-	for (uint64 r = 0; r < rows->n; r++)
-	{
-		char	  **v = rows->v[r];
-		const Constr *k = present_constraint(t, v[0]);
-		ForeignKeyCopy *copy = palloc0(sizeof(ForeignKeyCopy));
-		char	   *prefix = psprintf("FOREIGN KEY (%s)", v[1]);
-		char	   *tail = v[3] + strlen(prefix);
-		StringInfoData columns;
-
-		if (k->dropped)
-			continue;
-		if (strncmp(v[3], prefix, strlen(prefix)) != 0)
-			elog(ERROR, "unexpected definition of foreign key \"%s\": %s", v[0], v[3]);
-		initStringInfo(&columns);
-		for (char *s = v[2]; *s;)
-		{
-			long		att = strtol(s, &s, 10);
-
-			appendStringInfo(&columns, "%s%s", columns.len ? ", " : "", quote_identifier(physical_name(t, (AttrNumber) att)));
-		}
-		copy->valid = k->validated;
-		if (v[5][0] != 't' && strlen(tail) > 10)
-			tail = pnstrdup(tail, strlen(tail) - strlen(" NOT VALID"));
-		if (strstr(tail, "ON DELETE SET NULL (") || strstr(tail, "ON DELETE SET DEFAULT ("))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("foreign key \"%s\" with a column list in ON DELETE is on a changed column", v[0])));
-		copy->name = k->new_name ? k->new_name : k->name;
-		copy->hidden = psprintf("_mig_k%d", first_number++);
-		copy->definition = psprintf("FOREIGN KEY (%s)%s", columns.data, tail);
-		copy->referenced_relid = (Oid) strtoul(v[4], NULL, 10);
-		copy->referenced = sql_relation_name(copy->referenced_relid);
-		copy->comment = v[6];
-		copies = lappend(copies, copy);
-	}
-	return copies;
-}
-
 void
-check_dependents(const Table *t)
+check_dependents(const Table *t, List *going)
 {
 	Bitmapset  *atts = bms_union(shape_changed_atts(t), shape_dropped_atts(t));
 	char	   *objects;
@@ -333,11 +254,11 @@ check_dependents(const Table *t)
 						" LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid"
 						" WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = ANY ($2::int[])"
 						" AND coalesce(c.relkind, 'x') NOT IN ('i', 'S', 't')"
-						" AND NOT (k.oid IS NOT NULL AND k.conrelid = $1 AND NOT (k.contype = 'f' AND k.confrelid = $1 AND k.confkey && $2::int2[]))"
+						" AND NOT (k.oid IS NOT NULL AND (k.contype <> 'f' AND k.conrelid = $1 OR k.oid = ANY ($3::oid[])))"
 						" AND NOT (f.oid IS NOT NULL AND f.adrelid = $1 AND f.adnum = d.refobjsubid)"
 						" AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
 						"  WHERE v.oid = r.ev_class)",
-						P_oid(t->relid), P_text(atts_literal(atts)));
+						P_oid(t->relid), P_text(atts_literal(atts)), P_text(oids_literal(going)));
 	if (objects)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -346,30 +267,8 @@ check_dependents(const Table *t)
 				 errhint("Drop these before the migration and create them again afterwards.")));
 }
 
-/* Does this migration drop a foreign key, or its table or one of its columns? */
-static bool
-foreign_key_goes(List *tables, Oid oid)
-{
-	ListCell   *lc;
-	ListCell   *kc;
-
-	foreach(lc, tables)
-	{
-		Table	   *t = lfirst(lc);
-
-		foreach(kc, t->constraints)
-		{
-			Constr	   *k = lfirst(kc);
-
-			if (k->oid == oid)
-				return t->dropped || k->dropped || bms_overlap(k->columns, shape_dropped_atts(t));
-		}
-	}
-	return false;
-}
-
 void
-check_referenced(const Table *t, List *tables)
+check_referenced(const Table *t, List *going)
 {
 	ListCell   *lc;
 
@@ -382,7 +281,7 @@ check_referenced(const Table *t, List *tables)
 			continue;
 		rows = sql_queryp("SELECT k.oid, k.conname, k.conrelid::regclass FROM pg_constraint k WHERE k.contype = 'f' AND k.conindid = $1 ORDER BY 2", P_oid(x->oid));
 		for (uint64 r = 0; r < rows->n; r++)
-			if (!foreign_key_goes(tables, (Oid) strtoul(rows->v[r][0], NULL, 10)))
+			if (!list_member_oid(going, (Oid) strtoul(rows->v[r][0], NULL, 10)))
 				ereport(ERROR,
 						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 						 errmsg("cannot drop %s \"%s\" of table \"%s\" because a foreign key depends on it", x->constraint ? "constraint" : "index", x->name, t->name),
@@ -392,30 +291,29 @@ check_referenced(const Table *t, List *tables)
 }
 
 void
-check_dropped(const Table *t, List *tables)
+check_dropped(const Table *t, List *tables, List *going)
 {
-	StringInfoData together;
+	List	   *together = NIL;
 	char	   *objects;
 	ListCell   *lc;
 
-	initStringInfo(&together);
 	foreach(lc, tables)
 		if (((Table *) lfirst(lc))->dropped)
-			appendStringInfo(&together, "%s%u", together.len ? "," : "", ((Table *) lfirst(lc))->relid);
+			together = lappend_oid(together, ((Table *) lfirst(lc))->relid);
 	objects = sql_textp("SELECT string_agg(DISTINCT pg_describe_object(CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END,"
 						"  coalesce(r.ev_class, d.objid), 0), ', ')"
 						" FROM pg_depend d LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
 						" LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
 						" WHERE d.deptype = 'n' AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = $1"
 						"  OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT unnest(ARRAY[y.oid, y.typarray]) FROM pg_type y WHERE y.typrelid = $1))"
-						" AND NOT (k.oid IS NOT NULL AND k.conrelid = ANY ($2::oid[]))"
+						" AND NOT (k.oid IS NOT NULL AND (k.conrelid = ANY ($2::oid[]) OR k.oid = ANY ($3::oid[])))"
 						" AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid AND f.adrelid = ANY ($2::oid[]))"
 						" AND NOT EXISTS (SELECT FROM pg_policy p WHERE d.classid = 'pg_policy'::regclass AND p.oid = d.objid AND p.polrelid = ANY ($2::oid[]))"
 						" AND NOT EXISTS (SELECT FROM pg_trigger g WHERE d.classid = 'pg_trigger'::regclass AND g.oid = d.objid AND g.tgrelid = ANY ($2::oid[]))"
 						" AND NOT coalesce(r.ev_class = ANY ($2::oid[]), false)"
 						" AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
 						"  WHERE v.oid = r.ev_class)",
-						P_oid(t->relid), P_text(psprintf("{%s}", together.data)));
+						P_oid(t->relid), P_text(oids_literal(together)), P_text(oids_literal(going)));
 	if (objects)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),

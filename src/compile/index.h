@@ -1,6 +1,6 @@
 /*
  * index.h
- *		Indexes that are built: what hangs on a changed column and is made again on its replacement (foreign keys, too), and new ones.
+ *		Indexes that are built: what hangs on a changed column and is made again on its replacement, and new ones.
  */
 #ifndef MIG_INDEX_H
 #define MIG_INDEX_H
@@ -23,32 +23,20 @@ typedef struct IndexBuild
 	bool		unique;
 } IndexBuild;
 
-typedef struct ForeignKeyCopy
-{
-	char	   *name;
-	char	   *hidden;
-	char	   *definition;		/* FOREIGN KEY (…) REFERENCES …, without NOT VALID */
-	char	   *referenced;		/* qualified name of the referenced table */
-	Oid			referenced_relid;
-	bool		valid;
-	char	   *comment;
-} ForeignKeyCopy;
-
 extern List *index_copies(const Table *table);	/* IndexBuild * */
 extern List *new_index_builds(const Table *table);	/* IndexBuild * */
 extern char *identity_sql(const Table *table);	/* ALTER TABLE … REPLICA IDENTITY, as soon as it can be; NULL: none, or only in the swap */
 extern char *identity_undo(const Table *table);	/* back to what it is now */
 extern char *identity_swap_sql(const Table *table);	/* … with an index that is made or changed by this migration; NULL: none */
 extern void new_indexes_finish(Table *table);	/* write their SQL, with the definition's search_path */
-extern List *foreign_key_copies(const Table *table, int first_number);	/* ForeignKeyCopy * */
 
-/* Raise 0A000, naming them, when objects depend on changed or dropped columns that cannot follow. */
-extern void check_dependents(const Table *table);
+/* Raise 0A000, naming them, when objects depend on changed or dropped columns that cannot follow; going: OIDs of foreign keys that go before. */
+extern void check_dependents(const Table *table, List *going);
 
+/* The same for a table that is dropped; those that are dropped with it do not matter. */
+extern void check_dropped(const Table *table, List *tables, List *going);
 /* Raise 2BP01 when a foreign key needs a key that is dropped, unless it is dropped as well. */
-extern void check_referenced(const Table *table, List *tables);
+extern void check_referenced(const Table *table, List *going);
 
-/* As check_dependents(), for a table that is dropped; those that are dropped with it do not matter. */
-extern void check_dropped(const Table *table, List *tables);
 
 #endif

@@ -411,7 +411,7 @@ shape_apply(Table *t, const Operation *op)
 			apply_add_key(t, op);
 			break;
 		case OP_ADD_FOREIGN_KEY:
-			apply_add_foreign_key(t, op);
+			(void) apply_add_foreign_key(t, op);
 			break;
 		case OP_CREATE_INDEX:
 			apply_create_index(t, op);

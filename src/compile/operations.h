@@ -25,7 +25,8 @@ extern bool constraint_name_used(const Table *t, const char *name);
 
 /* operations_constraint.c */
 extern void apply_add_check(Table *t, const Operation *op);
-extern void apply_add_foreign_key(Table *t, const Operation *op);
+extern Column *foreign_key_column(const Table *t, const char *name, const Operation *op);	/* 42703 as for a foreign key */
+extern ForeignKey *apply_add_foreign_key(Table *t, const Operation *op);
 extern void apply_drop_constraint(Table *t, const Operation *op);
 extern void apply_rename_constraint(Table *t, const Operation *op);
 extern void apply_validate_constraint(Table *t, const Operation *op);

@@ -2,7 +2,7 @@
  * operations_constraint.c
  *		What operations on constraints do to a shape.
  *
- * Owns no state. A new CHECK becomes a Rule, a new key a NewIndex, a new foreign key a NewForeignKey: how each is held, built and proven is decided
+ * Owns no state. A new CHECK becomes a Rule, a new key a NewIndex, a new foreign key a ForeignKey: how each is held, built and proven is decided
  * when the steps are made.
  */
 #include "base/compat.h"
@@ -13,6 +13,22 @@
 
 #include "base/sql.h"
 #include "compile/operations.h"
+
+/* A foreign key that this migration adds to the table, by its name; NULL if there is none. */
+static ForeignKey *
+new_foreign_key(const Table *t, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->foreign_keys)
+	{
+		ForeignKey *f = lfirst(lc);
+
+		if (strcmp(f->name, name) == 0)
+			return f;
+	}
+	return NULL;
+}
 
 /* Is a constraint name in use, now or in the new version? */
 bool
@@ -41,7 +57,7 @@ constraint_name_used(const Table *t, const char *name)
 		if (n->key && strcmp(n->name, name) == 0)
 			return true;
 	}
-	return false;
+	return new_foreign_key(t, name) != NULL;
 }
 
 /* Collect the names of the columns that a raw expression refers to. */
@@ -192,6 +208,11 @@ apply_drop_constraint(Table *t, const Operation *op)
 			return;
 		}
 	}
+	if (new_foreign_key(t, op->name))
+	{
+		t->foreign_keys = list_delete_ptr(t->foreign_keys, new_foreign_key(t, op->name));
+		return;
+	}
 	if (drop_new_key(t, op->name))
 		return;
 	if (op->if_exists && !constraint_name_used(t, op->name))
@@ -242,6 +263,11 @@ apply_rename_constraint(Table *t, const Operation *op)
 			return;
 		}
 	}
+	if (new_foreign_key(t, op->name))
+	{
+		new_foreign_key(t, op->name)->name = op->new_name;
+		return;
+	}
 	foreach(lc, t->new_indexes)
 	{
 		NewIndex   *n = lfirst(lc);
@@ -259,11 +285,112 @@ apply_rename_constraint(Table *t, const Operation *op)
 		k->new_name = op->new_name;
 }
 
-void
+Column *
+foreign_key_column(const Table *t, const char *name, const Operation *op)
+{
+	Column	   *c = shape_column(t, name, true);
+
+	if (c == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" referenced in foreign key constraint does not exist", name),
+				 op_position(op)));
+	return c;
+}
+
+/* Has another table of the schema a constraint of that name? The server then chooses another one. */
+static bool
+others_constraint(const Table *t, const char *name)
+{
+	return sql_textp("SELECT 1 FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE n.nspname = $1 AND k.conname = $2 AND k.conrelid <> $3",
+					 P_text(t->schema), P_text(name), P_oid(t->relid)) != NULL;
+}
+
+/* The name PostgreSQL gives an unnamed foreign key: table_columns_fkey. */
+static char *
+choose_foreign_key_name(const Table *t, List *columns)
+{
+	StringInfoData addition;
+	char	   *name;
+	ListCell   *lc;
+
+	initStringInfo(&addition);
+	foreach(lc, columns)
+		appendStringInfo(&addition, "%s%s", addition.len ? "_" : "", strVal(lfirst(lc)));
+	name = makeObjectName(t->new_name, addition.data, "fkey");
+	for (int n = 1; constraint_name_used(t, name) || others_constraint(t, name); n++)
+		name = makeObjectName(t->new_name, addition.data, psprintf("fkey%d", n));
+	return name;
+}
+
+/* The columns of ON DELETE SET … (columns): some of the key's. */
+static List *
+set_columns(const Table *t, const Operation *op, List *columns)
+{
+	List	   *set = NIL;
+	ListCell   *lc;
+
+	foreach(lc, op->constraint->fk_del_set_cols)
+	{
+		Column	   *c = foreign_key_column(t, strVal(lfirst(lc)), op);
+
+		if (!list_member_ptr(columns, c))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+					 errmsg("column \"%s\" referenced in ON DELETE SET action must be part of foreign key", c->name),
+					 op_position(op)));
+		set = list_append_unique_ptr(set, c);
+	}
+	return set;
+}
+
+/* Raise for an action that would write a generated column. */
+static void
+check_actions(const Operation *op, const Column *c)
+{
+	const Constraint *k = op->constraint;
+	bool		on_update = k->fk_upd_action != FKCONSTR_ACTION_NOACTION && k->fk_upd_action != FKCONSTR_ACTION_RESTRICT;
+	bool		on_delete = k->fk_del_action == FKCONSTR_ACTION_SETNULL || k->fk_del_action == FKCONSTR_ACTION_SETDEFAULT;
+
+	if (c->generated && (on_update || on_delete))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("invalid %s action for foreign key constraint containing generated column", on_update ? "ON UPDATE" : "ON DELETE"),
+				 op_position(op)));
+}
+
+/* The referencing side; what it refers to is found in compile/foreign_key.c. */
+ForeignKey *
 apply_add_foreign_key(Table *t, const Operation *op)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("a foreign key cannot be added in a migration yet"),
-			 op_position(op)));
+	const Constraint *k = op->constraint;
+	ForeignKey *f = palloc0(sizeof(ForeignKey));
+	ListCell   *lc;
+
+	if (op->column && changes_data(op))
+		apply_change_data(t, op);
+	if (op->name && constraint_name_used(t, op->name))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("constraint \"%s\" for relation \"%s\" already exists", op->name, t->new_name),
+				 op_position(op)));
+	f->op = op;
+	f->table = t;
+	foreach(lc, k->fk_attrs)
+	{
+		Column	   *c = foreign_key_column(t, strVal(lfirst(lc)), op);
+
+		check_actions(op, c);
+		f->columns = lappend(f->columns, c);
+	}
+	f->name = op->name ? op->name : choose_foreign_key_name(t, k->fk_attrs);
+	f->set_columns = set_columns(t, op, f->columns);
+	f->match = k->fk_matchtype;
+	f->on_update = k->fk_upd_action;
+	f->on_delete = k->fk_del_action;
+	f->deferrable = k->deferrable;
+	f->deferred = k->initdeferred;
+	f->valid = !k->skip_validation;
+	t->foreign_keys = lappend(t->foreign_keys, f);
+	return f;
 }

@@ -24,8 +24,9 @@
 #include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
-#include "compile/plan_statement.h"
 #include "compile/chain.h"
+#include "compile/foreign_key.h"
+#include "compile/plan_statement.h"
 #include "compile/plan_steps.h"
 #include "compile/sequence.h"
 #include "store/options.h"
@@ -388,6 +389,9 @@ apply_operation(MigPlan *p, const Operation *op)
 		case OP_RENAME_INDEX:
 			index_operation(p, op);
 			break;
+		case OP_ADD_FOREIGN_KEY:
+			foreign_key_add(p, plan_table(p, op, op->table), op);
+			break;
 		case OP_REPLACE_FUNCTION:
 			plan_replace_function(p, op);
 			break;
@@ -442,6 +446,7 @@ compile(MigPlan *p, const Definition *d)
 	foreach(lc, p->tables)
 		if (!((Table *) lfirst(lc))->dropped)
 			shape_finish(lfirst(lc));
+	foreign_keys_finish(p);
 	/* from here on nothing of the user's is looked up by name: with this path, what the server prints is qualified */
 	setting_set("search_path", "pg_catalog, pg_temp");
 	sql_portable_texts();
@@ -498,6 +503,7 @@ compile_on_trial(MigPlan *p, const Definition *d)
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	foreign_keys_lock(p);
 }
 
 MigPlan *

@@ -37,6 +37,7 @@ typedef struct MigPlan
 	bool		subscribers_ready;
 	char	   *settings;		/* text[] literal: session settings of the compilation */
 	List	   *tables;			/* Table *: those that change, in the definition's order */
+	List	   *foreign_keys;	/* ForeignKey *: those that it makes, for any table */
 	char	   *search_path;	/* of the definition's own statements: the base schema, then the caller's */
 	List	   *early;			/* Statement *: run in expand */
 	List	   *late;			/* Statement *: run in the swap, last */

@@ -4,7 +4,7 @@
  *
  * Owns no state. The order of steps:
  *	 expand		(one transaction) version schema, statements that no client sees yet, views of other tables; hidden columns, sync trigger; closed views
- *	 backfill	per table: fill, analyse, indexes one by one, foreign keys
+ *	 backfill	per table: fill, analyse, indexes one by one; then foreign keys one by one
  *	 validate	per table: the divergence check
  *	 ready		(one transaction) the version's views opened
  *	 contract	fence (one transaction), VALIDATE one by one, swap (one transaction)
@@ -19,6 +19,7 @@
 
 #include "base/sql.h"
 #include "compile/contract.h"
+#include "compile/foreign_key.h"
 #include "compile/index.h"
 #include "compile/plan_steps.h"
 #include "compile/sequence.h"
@@ -378,9 +379,8 @@ hidden_names(const Table *t)
 
 /* Indexes, and foreign keys of the replaced columns. */
 static void
-plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
+plan_copies(Builder *b, const Table *t, List *indexes)
 {
-	const char *table = sql_qualified(t->schema, t->name);
 	ListCell   *lc;
 
 	foreach(lc, indexes)
@@ -403,23 +403,122 @@ plan_copies(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 		s = add_single(b, STEP_FILL, STEP_SQL, t, AccessExclusiveLock, build->constraint_sql, build->constraint_undo);
 		s->note = "deferrable from here on; while the index is being built it is not";
 	}
-	foreach(lc, foreign_keys)
-	{
-		ForeignKeyCopy *copy = lfirst(lc);
-		Step	   *s = add_single(b, STEP_FILL, STEP_SQL, t, ShareRowExclusiveLock,
-								   psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", table, copy->hidden, copy->definition),
-								   psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", table, copy->hidden));
+}
 
-		s->note = psprintf("becomes foreign key \"%s\"; also locks %s", copy->name, copy->referenced);
-		if (copy->valid)
-			add_single(b, STEP_FILL, STEP_SQL, t, ShareUpdateExclusiveLock,
-					   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", table, copy->hidden), NULL);
+/* ---- foreign keys ---- */
+
+/* A lock that another step of the group needs on a second table: with a step of its own, it is taken in order with the others. */
+static void
+add_lock(Builder *b, StepPhase phase, const Table *t, LOCKMODE mode)
+{
+	if (OidIsValid(t->relid))	/* else the migration makes it */
+		add_step(b, phase, STEP_SQL, t, mode, psprintf("LOCK TABLE %s IN %s MODE", sql_qualified(t->schema, t->name), step_lock_name(mode)),
+				 NULL)->superuser = true;
+}
+
+/* What a foreign key says, in the user's words. */
+static char *
+foreign_key_text(const ForeignKey *f)
+{
+	return psprintf("foreign key %s of %s holds", f->name, f->table->new_name);
+}
+
+/* Add a foreign key, without a look at the rows, in the current group. */
+static void
+add_foreign_key(Builder *b, StepPhase phase, const ForeignKey *f)
+{
+	Step	   *s = add_step(b, phase, STEP_SQL, f->table, ShareRowExclusiveLock, foreign_key_sql(f),
+							 psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", sql_qualified(f->table->schema, f->table->name), f->hidden));
+
+	if (phase == STEP_CONTRACT)
+		s->note = psprintf("fence: from here on it holds the writes of both versions (%s); no row is read", foreign_key_text(f));
+	else
+		s->note = psprintf("becomes foreign key \"%s\"; from here on it holds the writes of both versions", f->name);
+	if (f->referenced->relid != f->table->relid)
+		add_lock(b, phase, f->referenced, ShareRowExclusiveLock);
+}
+
+/* Prove it. */
+static void
+validate_foreign_key(Builder *b, StepPhase phase, const ForeignKey *f)
+{
+	if (f->valid)
+		add_single(b, phase, STEP_SQL, f->table, ShareUpdateExclusiveLock,
+				   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(f->table->schema, f->table->name), f->hidden), NULL)->note = foreign_key_text(f);
+}
+
+/* Those over hidden columns: when all tables are filled, and their unique indexes built. */
+static void
+fill_foreign_keys(Builder *b)
+{
+	ListCell   *lc;
+
+	foreach(lc, b->plan->foreign_keys)
+	{
+		ForeignKey *f = lfirst(lc);
+
+		if (f->trigger)
+			continue;
+		b->group++;
+		add_foreign_key(b, STEP_FILL, f);
+		validate_foreign_key(b, STEP_FILL, f);
+	}
+}
+
+/* The triggers that hold new ones for the version that opens. The superuser makes them, since nobody else may execute mig.refers(). */
+static void
+open_foreign_keys(Builder *b)
+{
+	ListCell   *lc;
+
+	foreach(lc, b->plan->foreign_keys)
+	{
+		ForeignKey *f = lfirst(lc);
+		Step	   *s;
+
+		if (f->trigger == NULL)
+			continue;
+		s = add_step(b, STEP_OPEN, STEP_SQL, f->table, ShareRowExclusiveLock, foreign_key_trigger_sql(f),
+					 psprintf("DROP TRIGGER IF EXISTS %s ON %s", quote_identifier(f->trigger), sql_qualified(f->table->schema, f->table->name)));
+		s->superuser = true;
+		s->note = psprintf("from here on writes of the new version are held to: %s; those of the old version, and what they refer to, from the fence on", foreign_key_text(f));
+	}
+}
+
+/* Foreign keys that are dropped or replaced go first: columns and keys that they need may go as well. With one go triggers of the referenced table. */
+static void
+drop_foreign_keys(Builder *b, List *going)
+{
+	ListCell   *lc;
+
+	foreach(lc, going)
+	{
+		ForeignKey *f = foreign_key_present(b->plan, lfirst_oid(lc));
+
+		add_step(b, STEP_CONTRACT, STEP_SQL, f->table, AccessExclusiveLock,
+				 psprintf("ALTER TABLE %s DROP CONSTRAINT %s", sql_qualified(f->table->schema, f->table->name), quote_identifier(f->name)), NULL);
+		if (!list_member_ptr(b->plan->tables, f->referenced))
+			add_lock(b, STEP_CONTRACT, f->referenced, AccessExclusiveLock);
+	}
+}
+
+/* All take their names, when all tables have theirs. */
+static void
+name_foreign_keys(Builder *b)
+{
+	ListCell   *lc;
+
+	foreach(lc, b->plan->foreign_keys)
+	{
+		ForeignKey *f = lfirst(lc);
+
+		add_step(b, STEP_CONTRACT, STEP_SQL, f->table, AccessExclusiveLock, foreign_key_finish_sql(f), NULL);
 	}
 }
 
 /* Fill a table's pairs, and build what hangs on its new columns. */
 static void
-plan_fill(Builder *b, const Table *t, List *indexes, List *foreign_keys)
+plan_fill(Builder *b, const Table *t, List *indexes)
 {
 	char	   *table = sql_qualified(t->schema, t->name);
 
@@ -431,7 +530,7 @@ plan_fill(Builder *b, const Table *t, List *indexes, List *foreign_keys)
 		s->note = "by block ranges in lanes, a few pages a transaction; rows locked by others are visited again; the sync trigger fills the row";
 		add_single(b, STEP_FILL, STEP_SQL, t, ShareUpdateExclusiveLock, psprintf("ANALYZE %s (%s)", table, hidden_names(t)), NULL);
 	}
-	plan_copies(b, t, indexes, foreign_keys);
+	plan_copies(b, t, indexes);
 }
 
 /* Check that both versions of a table's pairs agree. */
@@ -456,6 +555,9 @@ needs_inner(const Table *t)
 
 	foreach(lc, t->rules)
 		if (!((Rule *) lfirst(lc))->filled)
+			return true;
+	foreach(lc, t->foreign_keys)
+		if (((ForeignKey *) lfirst(lc))->trigger)
 			return true;
 	return shape_has_pairs(t);
 }
@@ -512,47 +614,12 @@ plan_open(Builder *b)
 		else
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock, view_direct_sql(p->version_schema, t, true), close);
 	}
+	open_foreign_keys(b);
 	if (!opened)
 		add_step(b, STEP_OPEN, STEP_SQL, NULL, NoLock, "", NULL)->note = "the version is complete: no table of it was closed";
 }
 
 /* ---- the whole ---- */
-
-/* Does the migration drop the key that an index is of? */
-static bool
-key_goes(const MigPlan *p, Oid index)
-{
-	ListCell   *lc;
-	ListCell   *xc;
-
-	foreach(lc, p->tables)
-		foreach(xc, ((Table *) lfirst(lc))->indexes)
-			if (((OldIndex *) lfirst(xc))->oid == index && ((OldIndex *) lfirst(xc))->dropped)
-				return true;
-	return false;
-}
-
-/* Foreign keys that are dropped go first: the keys that they refer to may go as well. */
-static void
-drop_foreign_keys(Builder *b, const Table *t)
-{
-	ListCell   *lc;
-
-	foreach(lc, t->constraints)
-	{
-		Constr	   *k = lfirst(lc);
-		Step	   *s;
-
-		if (k->type != CONSTRAINT_FOREIGN ||
-			!(k->dropped || ((t->dropped || bms_overlap(k->columns, shape_dropped_atts(t))) && key_goes(b->plan, k->index))))
-			continue;
-		s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
-					 psprintf("ALTER TABLE %s DROP CONSTRAINT %s", sql_qualified(t->schema, t->name), quote_identifier(k->name)), NULL);
-		/* the table itself is locked for the swap anyway */
-		s->relid = k->referenced;
-		s->relation = sql_relation_name(k->referenced);
-	}
-}
 
 /* Which constraints bind until the swap, though the new version does not have them. */
 static char *
@@ -652,7 +719,7 @@ validate_constraints(Builder *b, const Table *t)
 
 /* The fence and the swap. */
 static void
-plan_contract(Builder *b, List *indexes, List *foreign_keys)
+plan_contract(Builder *b, List *indexes, List *going)
 {
 	MigPlan	   *p = b->plan;
 	bool		fenced = false;
@@ -676,6 +743,9 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 			fenced = true;
 		}
 	}
+	foreach(lc, p->foreign_keys)
+		if (((ForeignKey *) lfirst(lc))->trigger)
+			add_foreign_key(b, STEP_CONTRACT, lfirst(lc));
 	foreach(lc, fenced ? p->tables : NIL)
 	{
 		Table	   *t = lfirst(lc);
@@ -689,6 +759,9 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 						   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), r->hidden), NULL)->note = rule_text(t, r);
 		}
 	}
+	foreach(lc, p->foreign_keys)
+		if (((ForeignKey *) lfirst(lc))->trigger)
+			validate_foreign_key(b, STEP_CONTRACT, lfirst(lc));
 	foreach(lc, p->tables)
 		validate_constraints(b, lfirst(lc));
 	foreach(lc, p->tables)
@@ -696,8 +769,7 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 	b->group++;
 	add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock,
 			 psprintf("SELECT mig.make_current(%s, %s, %s)", quote_literal_cstr(p->schema), quote_literal_cstr(p->version_schema), table_names(p)), NULL)->note = "closes the former versions' views of the changed tables";
-	foreach(lc, p->tables)
-		drop_foreign_keys(b, lfirst(lc));
+	drop_foreign_keys(b, going);
 	foreach(lc, p->tables)
 	{
 		Table	   *t = lfirst(lc);
@@ -706,11 +778,12 @@ plan_contract(Builder *b, List *indexes, List *foreign_keys)
 		{
 			swap_sequences(b, t);
 			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
-					 swap_sql(p, t, needs_inner(t), list_nth(indexes, i), list_nth(foreign_keys, i)), NULL)->note = dropped_note(t);
+					 swap_sql(p, t, needs_inner(t), list_nth(indexes, i)), NULL)->note = dropped_note(t);
 		}
 		i++;
 	}
 	drop_tables(b);
+	name_foreign_keys(b);
 	foreach(lc, p->parked)
 		if (OidIsValid(get_relname_relid(lfirst(lc), get_namespace_oid(p->inner_schema, false))))
 			add_step(b, STEP_CONTRACT, STEP_SQL, NULL, NoLock,
@@ -727,7 +800,7 @@ plan_steps(MigPlan *p)
 {
 	Builder		b = {p, 0};
 	List	   *indexes = NIL;
-	List	   *foreign_keys = NIL;
+	List	   *going = foreign_keys_going(p);
 	ListCell   *lc;
 	int			i = 0;
 
@@ -736,25 +809,25 @@ plan_steps(MigPlan *p)
 		Table	   *t = lfirst(lc);
 
 		if (t->dropped)
-			check_dropped(t, p->tables);
+			check_dropped(t, p->tables, going);
 		else
 		{
-			check_dependents(t);
-			check_referenced(t, p->tables);
+			check_dependents(t, going);
+			check_referenced(t, going);
 		}
 		indexes = lappend(indexes, t->dropped ? NIL : list_concat(index_copies(t), new_index_builds(t)));
-		foreign_keys = lappend(foreign_keys, foreign_key_copies(t, list_length(t->rules) + 1));
 	}
 	plan_expand(&b);
 	foreach(lc, p->tables)
 	{
 		if (!((Table *) lfirst(lc))->dropped)
-			plan_fill(&b, lfirst(lc), list_nth(indexes, i), list_nth(foreign_keys, i));
+			plan_fill(&b, lfirst(lc), list_nth(indexes, i));
 		i++;
 	}
+	fill_foreign_keys(&b);
 	foreach(lc, p->tables)
 		plan_check(&b, lfirst(lc), STEP_CHECK);
 	plan_open(&b);
-	plan_contract(&b, indexes, foreign_keys);
+	plan_contract(&b, indexes, going);
 }
 

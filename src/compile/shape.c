@@ -319,6 +319,18 @@ shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 	return t;
 }
 
+Table *
+shape_bare(Oid relid)
+{
+	Table	   *t = palloc0(sizeof(Table));
+
+	t->relid = relid;
+	t->name = t->new_name = get_rel_name(relid);
+	t->schema = get_namespace_name(get_rel_namespace(relid));
+	load_columns(t);
+	return t;
+}
+
 Column *
 shape_column(const Table *t, const char *name, bool missing_ok)
 {
@@ -502,6 +514,34 @@ shape_dropped_atts(const Table *t)
 			set = bms_add_member(set, c->att);
 	}
 	return set;
+}
+
+char *
+atts_literal(Bitmapset *set)
+{
+	StringInfoData buf;
+	int			i = -1;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	while ((i = bms_next_member(set, i)) >= 0)
+		appendStringInfo(&buf, "%s%d", buf.len > 1 ? "," : "", i);
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+char *
+oids_literal(List *oids)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	foreach(lc, oids)
+		appendStringInfo(&buf, "%s%u", buf.len > 1 ? "," : "", lfirst_oid(lc));
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
 }
 
 bool

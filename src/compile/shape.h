@@ -106,6 +106,7 @@ typedef struct Constr
 	char	   *comment;
 	char	   *new_name;		/* NULL unless renamed */
 	bool		dropped;		/* by an operation */
+	bool		remade;			/* a foreign key that another one replaces */
 } Constr;
 
 /* A present index */
@@ -133,15 +134,33 @@ typedef struct NewIndex
 	char	   *sql;			/* "USING btree (_mig_c1, lower(b)) …", over physical columns */
 } NewIndex;
 
-/* A foreign key that the new version has and the table has not */
-typedef struct NewForeignKey
-{
-	const Operation *op;		/* its constraint is raw, against `shape` */
-	char	   *name;			/* in the end */
-	List	   *shape;			/* SnapshotColumn * */
-} NewForeignKey;
+typedef struct Table Table;
 
-typedef struct Table
+/* A foreign key that the migration makes: a new one, or one made again because columns of it are replaced, on either side */
+typedef struct ForeignKey
+{
+	const Operation *op;		/* NULL: made again */
+	char	   *name;			/* in the end */
+	char	   *hidden;			/* its name until then: _mig_f1 */
+	char	   *former;			/* the present one that it replaces; NULL: it is new */
+	Table	   *table;			/* referencing; of one that the migration does not change, only the columns are loaded */
+	Table	   *referenced;		/* the same */
+	List	   *columns;		/* Column *, of table */
+	List	   *referenced_columns; /* Column *, in the same order */
+	List	   *set_columns;	/* Column *: of ON DELETE SET … (columns); NIL: all */
+	char		match;			/* as in pg_constraint */
+	char		on_update;
+	char		on_delete;
+	bool		deferrable;
+	bool		deferred;
+	bool		valid;			/* validate it (a NOT VALID one stays so) */
+	char	   *comment;
+	int			number;			/* among those of its table */
+	char	   *trigger;		/* holds what is written through the new version until the fence; NULL: made when the rows are filled */
+	char	   *lookup;			/* the trigger's condition: a row of the referenced table (x) has the key $1, $2, … */
+} ForeignKey;
+
+struct Table
 {
 	Oid			relid;
 	char	   *schema;
@@ -158,19 +177,22 @@ typedef struct Table
 	List	   *physical;		/* char *: physical column names by attribute number, "" for dropped ones */
 	List	   *indexes;		/* OldIndex * */
 	List	   *new_indexes;	/* NewIndex * */
-	List	   *new_foreign_keys;	/* NewForeignKey * */
+	List	   *foreign_keys;	/* ForeignKey *: those that the migration makes on it */
 	char		identity;		/* REPLICA_IDENTITY_… that an operation sets; '\0': none does */
 	OldIndex   *identity_index; /* its index: a present one … */
 	NewIndex   *identity_new_index; /* … or a new one */
 	bool		dropped;		/* the new version does not have it */
 	bool		comment_changed;
 	char	   *comment;
-} Table;
+};
 
 /*
  * Load a table's present shape, under a lock within the budget of base/lock.h; refuses (with the reason) one that can't be migrated. NULL when it is gone.
  */
 extern Table *shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready);
+
+/* A table that the migration does not change: its names and columns, without a lock. */
+extern Table *shape_bare(Oid relid);
 
 extern Column *shape_column(const Table *table, const char *name, bool missing_ok);	/* by its name in the new shape */
 extern Constr *shape_constraint(const Table *table, const char *name);	/* 42704 */
@@ -187,6 +209,8 @@ extern void shape_finish(Table *table);
 
 extern Bitmapset *shape_changed_atts(const Table *table);	/* present columns that are replaced */
 extern Bitmapset *shape_dropped_atts(const Table *table);	/* present columns that go */
+extern char *atts_literal(Bitmapset *atts);	/* "{1,2}", as for an int2[] */
+extern char *oids_literal(List *oids);	/* likewise of OIDs */
 extern List *shape_final_bindings(const Table *table, List *snapshot);	/* names of a snapshot → Vars of physical columns */
 extern bool column_is_pair(const Column *column);	/* does the sync trigger keep it? */
 extern bool column_brings_default(const Column *column);	/* does the physical column of an added one have the new version's default already? */

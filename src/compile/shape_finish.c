@@ -368,8 +368,8 @@ check_partitioned(const Table *t)
 	}
 	foreach(lc, t->rules)
 		refuse_partitioned(t, "constraint", ((Rule *) lfirst(lc))->name);
-	foreach(lc, t->new_foreign_keys)
-		refuse_partitioned(t, "foreign key", ((NewForeignKey *) lfirst(lc))->name);
+	foreach(lc, t->foreign_keys)
+		refuse_partitioned(t, "foreign key", ((ForeignKey *) lfirst(lc))->name);
 	rel = table_open(t->relid, NoLock);
 	if (has_partition_attrs(rel, gone, &in_expression))
 		ereport(ERROR,

@@ -333,6 +333,15 @@ rules_sql(StringInfo buf, const Table *t)
 						 quote_literal_cstr(r->column ? makeObjectName(t->new_name, r->column->name, "not_null") : r->name), quote_literal_cstr(r->column ? r->column->name : ""), r->sql);
 		first = false;
 	}
+	foreach(lc, t->foreign_keys)
+	{
+		ForeignKey *f = lfirst(lc);
+
+		if (f->trigger == NULL)
+			continue;
+		appendStringInfo(buf, "%s mig.marks(t.xmin, t.cmin, t.tableoid, t.ctid, %d)", first ? " WHERE" : " AND", f->number);
+		first = false;
+	}
 	if (!first)
 		appendStringInfoString(buf, " WITH LOCAL CHECK OPTION");
 }

@@ -84,6 +84,15 @@ compare_steps(const ListCell *a, const ListCell *b)
 	return y->lock - x->lock;
 }
 
+/* The lock that running or undoing a step takes: whatever goes with DROP goes under the strongest. */
+static LOCKMODE
+step_lock(const Attempt *a, const Step *s)
+{
+	bool		drops = s->undo || s->lock > ShareUpdateExclusiveLock;
+
+	return a->undo && drops && s->lock >= ShareUpdateExclusiveLock ? AccessExclusiveLock : s->lock;
+}
+
 /* The locks a group takes, in order. */
 static List *
 wanted_locks(const Attempt *a)
@@ -120,11 +129,13 @@ wanted_locks(const Attempt *a)
 	foreach(lc, tables)
 	{
 		Step	   *s = lfirst(lc);
+		LockWant   *want = s->relid == last ? llast(wants) : palloc0(sizeof(LockWant));
 
-		if (s->relid == last)
-			continue;
+		want->relid = s->relid;
+		want->mode = Max(want->mode, step_lock(a, s));
+		if (s->relid != last)
+			wants = lappend(wants, want);
 		last = s->relid;
-		wants = lappend(wants, lock_want(s->relid, s->lock));
 	}
 	return wants;
 }

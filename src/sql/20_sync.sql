@@ -15,6 +15,16 @@ CREATE FUNCTION mig.holds(xmin xid, cmin cid, relation oid, rule_kind text, cons
 COMMENT ON FUNCTION mig.holds(xid, cid, oid, text, text, text, boolean)
     IS 'true; raises the rule''s own error for a row that the current command has written and that breaks it (rule_kind: n = NOT NULL, c = CHECK)';
 
+CREATE FUNCTION mig.marks(xmin xid, cmin cid, relation oid, place tid, number int) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 0.0001 SUPPORT mig.holds_support AS 'MODULE_PATHNAME', 'mig_marks';
+COMMENT ON FUNCTION mig.marks(xid, cid, oid, tid, int) IS 'true; remembers a row that the current command has written through a view, for mig.refers()';
+
+CREATE FUNCTION mig.refers() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_refers';
+COMMENT ON FUNCTION mig.refers() IS 'holds rows that mig.marks() has remembered to a foreign key that is no constraint yet; made by mig_start()';
+-- It runs an argument of its own, SQL, as the owner of the referenced table.
+REVOKE EXECUTE ON FUNCTION mig.refers() FROM PUBLIC;
+
 CREATE FUNCTION mig.closed(message text, hint text) RETURNS boolean
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'mig_closed';
 COMMENT ON FUNCTION mig.closed(text, text) IS 'raises 55000: the version is not open';

@@ -75,11 +75,7 @@ raise_check(Oid relid, const char *constraint)
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint)));
 }
 
-/*
- * Was the row version written by the statement that asks? A scan never sees such a one, its snapshot being older; only a check option,
- * which looks at the row after it was written, does.
- */
-static bool
+bool
 just_written(TransactionId xmin, CommandId cmin)
 {
 	return ActiveSnapshotSet() && TransactionIdIsCurrentTransactionId(xmin) && cmin >= GetActiveSnapshot()->curcid;

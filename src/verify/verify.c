@@ -293,7 +293,28 @@ open_table(Oid relid, const char *name)
 	return rel;
 }
 
-/* JSON array of some keys of rows that violate a CHECK constraint of the table; NULL when none does or it cannot be told. */
+/*
+ * What is true for rows (t) that violate a CHECK or a foreign key; NULL when that cannot be told, or the current user may not look at the
+ * referenced table.
+ */
+static char *
+violation_sql(Oid relid, const char *constraint)
+{
+	return sql_textp("SELECT CASE k.contype WHEN 'c' THEN format('NOT (%s)', pg_get_expr(k.conbin, k.conrelid)) WHEN 'f' THEN"
+					 " (SELECT CASE WHEN has_table_privilege(r.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(r.oid) THEN"
+					 "   format('(%s) AND NOT EXISTS (SELECT FROM %s%I.%I x WHERE %s)',"
+					 "   string_agg(format('t.%I IS NOT NULL', a.attname), CASE k.confmatchtype WHEN 'f' THEN ' OR ' ELSE ' AND ' END),"
+					 "   CASE r.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END, n.nspname, r.relname,"
+					 "   string_agg(format('x.%I OPERATOR(%I.%s) t.%I%s', b.attname, o.oprnamespace::regnamespace, o.oprname, a.attname,"
+					 "    CASE WHEN a.atttypid <> o.oprright AND y.typtype <> 'p' THEN format('::%s', format_type(o.oprright, NULL)) END), ' AND ')) END"
+					 "  FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace CROSS JOIN unnest(k.conkey, k.confkey, k.conpfeqop) u(att, refatt, op)"
+					 "  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.att JOIN pg_attribute b ON b.attrelid = r.oid AND b.attnum = u.refatt"
+					 "  JOIN pg_operator o ON o.oid = u.op JOIN pg_type y ON y.oid = o.oprright WHERE r.oid = k.confrelid"
+					 "  GROUP BY r.oid, r.relkind, r.relname, n.oid, n.nspname) END"
+					 " FROM pg_constraint k WHERE k.conrelid = $1 AND k.conname = $2", P_oid(relid), P_text(constraint));
+}
+
+/* JSON array of some keys of rows that violate a CHECK or foreign key of the table; NULL when none does or it cannot be told. */
 char *
 verify_violations(Oid relid, const char *constraint)
 {
@@ -305,10 +326,9 @@ verify_violations(Oid relid, const char *constraint)
 	owner_begin(&saved, rel->rd_rel->relowner, true);
 	setting_set("search_path", "pg_catalog");
 	setting_set("row_security", "off");
-	condition = sql_textp("SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = $1 AND conname = $2 AND contype = 'c'",
-						  P_oid(relid), P_text(constraint));
+	condition = violation_sql(relid, constraint);
 	if (condition)
-		keys = sql_text(psprintf("SELECT jsonb_agg(k) FROM (SELECT %s AS k FROM ONLY %s AS t WHERE NOT (%s) LIMIT 10) x",
+		keys = sql_text(psprintf("SELECT jsonb_agg(k) FROM (SELECT %s AS k FROM ONLY %s AS t WHERE %s LIMIT 10) x",
 								 verify_key_sql(rel), sql_relation_name(relid), condition));
 	identity_end(&saved);
 	table_close(rel, NoLock);

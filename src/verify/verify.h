@@ -16,7 +16,7 @@ extern void verify_restart(const Migration *mig, const Step *step);	/* begin aga
 /* SQL of a jsonb object with the key of a row of alias t: its primary key, or its ctid. */
 extern char *verify_key_sql(Relation rel);
 
-/* JSON array of some keys of rows that violate a CHECK constraint; NULL when none does. */
+/* JSON array of some keys of rows that violate a CHECK or foreign key; NULL when none does. */
 extern char *verify_violations(Oid relid, const char *constraint);
 
 /* What a check has found */
