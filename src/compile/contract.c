@@ -55,6 +55,18 @@ column_options_sql(const Table *t, const Column *c)
 	return buf.data;
 }
 
+/* SECURITY LABELs that give a replacement those of the column it replaces. */
+static char *
+column_labels_sql(const Table *t, const Column *c)
+{
+	char	   *labels = sql_textp("SELECT string_agg(format(E'SECURITY LABEL FOR %I ON COLUMN %s IS %L;\\n', l.provider, $3, l.label), '' ORDER BY l.provider)"
+								   " FROM pg_seclabel l WHERE l.classoid = 'pg_class'::regclass AND l.objoid = $1 AND l.objsubid = $2",
+								   P_oid(t->relid), P_int4(c->att),
+								   P_text(psprintf("%s.%s", sql_qualified(t->schema, t->name), quote_identifier(c->name))));
+
+	return labels ? labels : "";
+}
+
 /* GRANTs that give a replacement the column grants of the column it replaces. */
 static char *
 column_grants_sql(const Table *t, const Column *c)
@@ -71,12 +83,24 @@ column_grants_sql(const Table *t, const Column *c)
 	return buf.data;
 }
 
-/* Drop what the migration put there, the old columns and what was to be dropped. */
+static void
+rename_column(StringInfo buf, const Table *t, const char *from, const char *to)
+{
+	appendStringInfo(buf, "ALTER TABLE %s RENAME COLUMN %s TO %s;\n", sql_qualified(t->schema, t->name),
+					 quote_identifier(from), quote_identifier(to));
+}
+
+/*
+ * Drop what the migration put there, the old columns and what was to be dropped; replacements take their columns' names, and what uses these follows
+ * (compile/dependent.c).
+ */
 static void
 drop_old(StringInfo buf, const Table *t)
 {
 	const char *table = sql_qualified(t->schema, t->name);
 	StringInfoData drops;
+	StringInfoData renames;
+	StringInfoData names;
 	ListCell   *lc;
 
 	foreach(lc, t->constraints)
@@ -94,27 +118,30 @@ drop_old(StringInfo buf, const Table *t)
 			appendStringInfo(buf, "DROP INDEX %s;\n", sql_qualified(t->schema, x->name));
 	}
 	initStringInfo(&drops);
+	initStringInfo(&renames);
+	initStringInfo(&names);
 	if (shape_has_pairs(t))
 		appendStringInfoString(&drops, ", DROP COLUMN " STATE_COLUMN);
 	foreach(lc, t->columns)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->att != 0 && (c->second || c->dropped))
-			appendStringInfo(&drops, ", DROP COLUMN %s", quote_identifier(c->old_name));
+		if (c->att == 0 || !(c->second || c->dropped))
+			continue;
+		appendStringInfo(&drops, ", DROP COLUMN %s", quote_identifier(c->old_name));
+		if (c->dropped)
+			continue;
+		rename_column(&renames, t, c->hidden, c->old_name);
+		appendStringInfo(&names, "%s%s", names.len ? ", " : "", quote_literal_cstr(c->old_name));
 	}
-	if (drops.len)
+	if (names.len)
+		appendStringInfo(buf, "SELECT mig.carry(%s, ARRAY[%s], %s);\n", quote_literal_cstr(table), names.data,
+						 quote_literal_cstr(psprintf("ALTER TABLE %s%s;\n%s", table, drops.data + 1, renames.data)));
+	else if (drops.len)
 		appendStringInfo(buf, "ALTER TABLE %s%s;\n", table, drops.data + 1);
 }
 
-static void
-rename_column(StringInfo buf, const Table *t, const char *from, const char *to)
-{
-	appendStringInfo(buf, "ALTER TABLE %s RENAME COLUMN %s TO %s;\n", sql_qualified(t->schema, t->name),
-					 quote_identifier(from), quote_identifier(to));
-}
-
-/* Is a name still that of a kept column that is itself renamed? */
+/* Is a name still that of another column that is itself renamed? */
 static bool
 name_in_the_way(const Table *t, const char *name)
 {
@@ -124,13 +151,13 @@ name_in_the_way(const Table *t, const char *name)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->att != 0 && !c->second && !c->dropped && strcmp(c->old_name, name) == 0)
+		if (c->att != 0 && !c->dropped && strcmp(c->old_name, name) == 0)
 			return true;
 	}
 	return false;
 }
 
-/* Give every column its name: kept ones first (by way of another name where two swap theirs), then the hidden ones. */
+/* Give every column its name: former ones first (by way of another name where two swap theirs), then the added ones. */
 static void
 rename_columns(StringInfo buf, const Table *t)
 {
@@ -142,7 +169,7 @@ rename_columns(StringInfo buf, const Table *t)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->att == 0 || c->second || c->dropped || strcmp(c->old_name, c->name) == 0)
+		if (c->att == 0 || c->dropped || strcmp(c->old_name, c->name) == 0)
 			continue;
 		if (name_in_the_way(t, c->name))
 		{
@@ -160,7 +187,7 @@ rename_columns(StringInfo buf, const Table *t)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->second && !c->dropped)
+		if (c->att == 0 && !c->dropped)
 			rename_column(buf, t, c->hidden, c->name);
 	}
 }
@@ -193,7 +220,7 @@ finish_columns(StringInfo buf, const Table *t)
 		if (c->comment_changed || (c->second && c->comment))
 			appendStringInfo(buf, "COMMENT ON COLUMN %s.%s IS %s;\n", table, name, c->comment ? quote_literal_cstr(c->comment) : "NULL");
 		if (c->att != 0 && c->second)
-			appendStringInfoString(buf, column_grants_sql(t, c));
+			appendStringInfo(buf, "%s%s", column_grants_sql(t, c), column_labels_sql(t, c));
 	}
 }
 

@@ -239,35 +239,6 @@ index_copies(const Table *t)
 }
 
 void
-check_dependents(const Table *t, List *going)
-{
-	Bitmapset  *atts = bms_union(shape_changed_atts(t), shape_dropped_atts(t));
-	char	   *objects;
-
-	if (bms_is_empty(atts))
-		return;
-	objects = sql_textp("SELECT string_agg(DISTINCT pg_describe_object(CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END,"
-						"  coalesce(r.ev_class, d.objid), CASE WHEN r.oid IS NULL THEN d.objsubid ELSE 0 END), ', ')"
-						" FROM pg_depend d LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
-						" LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid"
-						" LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
-						" LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid"
-						" WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = ANY ($2::int[])"
-						" AND coalesce(c.relkind, 'x') NOT IN ('i', 'S', 't')"
-						" AND NOT (k.oid IS NOT NULL AND (k.contype <> 'f' AND k.conrelid = $1 OR k.oid = ANY ($3::oid[])))"
-						" AND NOT (f.oid IS NOT NULL AND f.adrelid = $1 AND f.adnum = d.refobjsubid)"
-						" AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
-						"  WHERE v.oid = r.ev_class)",
-						P_oid(t->relid), P_text(atts_literal(atts)), P_text(oids_literal(going)));
-	if (objects)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("columns of table \"%s\" that this migration replaces or drops are used by other objects", t->name),
-				 errdetail("Used by %s.", objects),
-				 errhint("Drop these before the migration and create them again afterwards.")));
-}
-
-void
 check_referenced(const Table *t, List *going)
 {
 	ListCell   *lc;

@@ -30,11 +30,9 @@ extern char *identity_undo(const Table *table);	/* back to what it is now */
 extern char *identity_swap_sql(const Table *table);	/* … with an index that is made or changed by this migration; NULL: none */
 extern void new_indexes_finish(Table *table);	/* write their SQL, with the definition's search_path */
 
-/* Raise 0A000, naming them, when objects depend on changed or dropped columns that cannot follow; going: OIDs of foreign keys that go before. */
-extern void check_dependents(const Table *table, List *going);
-
-/* The same for a table that is dropped; those that are dropped with it do not matter. */
+/* Raise 2BP01, naming them, when objects depend on a table that is dropped; those that are dropped with it do not matter; going: OIDs of foreign keys that go before. */
 extern void check_dropped(const Table *table, List *tables, List *going);
+
 /* Raise 2BP01 when a foreign key needs a key that is dropped, unless it is dropped as well. */
 extern void check_referenced(const Table *table, List *going);
 

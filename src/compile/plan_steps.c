@@ -19,6 +19,7 @@
 
 #include "base/sql.h"
 #include "compile/contract.h"
+#include "compile/dependent.h"
 #include "compile/foreign_key.h"
 #include "compile/index.h"
 #include "compile/plan_steps.h"
@@ -258,6 +259,21 @@ own_sequences(Builder *b, const Table *t)
 	}
 }
 
+/* Triggers FOR UPDATE OF replaced columns fire for the new version's, too. */
+static void
+widen_triggers(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, update_of_triggers(t))
+	{
+		Dependent  *d = lfirst(lc);
+
+		add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, d->create, d->drop)->note =
+			psprintf("%s fires for writes of the new version's columns, too", d->what);
+	}
+}
+
 /* Hidden columns and triggers of one table. */
 static void
 expand_table(Builder *b, const Table *t)
@@ -278,6 +294,7 @@ expand_table(Builder *b, const Table *t)
 		s->note = table_notes(t);
 	}
 	own_sequences(b, t);
+	widen_triggers(b, t);
 	if (shape_has_pairs(t))
 	{
 		if (has_before_row_triggers(t))
@@ -717,6 +734,20 @@ validate_constraints(Builder *b, const Table *t)
 	}
 }
 
+/* The swap of one table. */
+static void
+swap_table(Builder *b, const Table *t, List *indexes)
+{
+	char	   *dependents = dependents_note(t);
+	Step	   *s;
+
+	swap_sequences(b, t);
+	s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, swap_sql(b->plan, t, needs_inner(t), indexes), NULL);
+	s->note = dropped_note(t);
+	if (dependents)
+		s->note = psprintf("makes again over the new columns: %s%s%s", dependents, s->note ? "; " : "", s->note ? s->note : "");
+}
+
 /* The fence and the swap. */
 static void
 plan_contract(Builder *b, List *indexes, List *going)
@@ -775,11 +806,7 @@ plan_contract(Builder *b, List *indexes, List *going)
 		Table	   *t = lfirst(lc);
 
 		if (!t->dropped)
-		{
-			swap_sequences(b, t);
-			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
-					 swap_sql(p, t, needs_inner(t), list_nth(indexes, i)), NULL)->note = dropped_note(t);
-		}
+			swap_table(b, t, list_nth(indexes, i));
 		i++;
 	}
 	drop_tables(b);

@@ -122,7 +122,7 @@ wanted_locks(const Attempt *a)
 		Step	   *s = lfirst(lc);
 
 		if (s->relid != last && (s->lock == AccessExclusiveLock || s->phase == STEP_OPEN))
-			wants = append_views(wants, versions_views_on(s->relid));
+			wants = append_views(wants, versions_views_on(s->relid, s->phase == STEP_CONTRACT && s->undo == NULL));
 		last = s->relid;
 	}
 	last = InvalidOid;

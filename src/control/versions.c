@@ -10,6 +10,7 @@
 #include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "base/settings.h"
@@ -70,13 +71,16 @@ plain_views(List *list, const SqlRows *rows)
 static void
 run_all(List *sqls)
 {
+	int			level = NewGUCNestLevel();
 	ListCell   *lc;
 
+	settings_own(OWN_HIDDEN);
 	foreach(lc, sqls)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) sql_exec(lfirst(lc));
 	}
+	AtEOXact_GUC(false, level);
 }
 
 /* The views of a version in which an earlier migration's shows a table, if this version has no view of that name yet. */
@@ -153,13 +157,13 @@ versions_closed_views(const char *version)
 }
 
 List *
-versions_views_on(Oid table)
+versions_views_on(Oid table, bool users)
 {
 	return oid_list(admin_queryp("WITH RECURSIVE v(oid, level) AS (SELECT DISTINCT r.ev_class, 1 FROM " VIEW_USES " WHERE d.refobjid = $1"
 								 " UNION SELECT r.ev_class, v.level + 1 FROM v JOIN (" VIEW_USES ") ON d.refobjid = v.oid WHERE v.level < 10)"
 								 " SELECT v.oid FROM v JOIN pg_class c ON c.oid = v.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
-								 " WHERE c.relkind = 'v' AND (n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
-								 " GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(table)));
+								 " WHERE c.relkind = 'v' AND ($2 OR n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema))"
+								 " GROUP BY v.oid ORDER BY max(v.level) DESC, v.oid", P_oid(table), P_bool(users)));
 }
 
 char *

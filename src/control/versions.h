@@ -29,7 +29,7 @@ extern void versions_drop(const char *version);
 extern List *versions_chained_views(const char *version);
 extern List *versions_closed_views(const char *version);
 extern List *versions_open_views(const char *version);
-extern List *versions_views_on(Oid table);
+extern List *versions_views_on(Oid table, bool users);	/* users: also those that are no version's, which the swap may make again */
 
 /* Name of a version schema with a view that stands on a view of this one, NULL if there is none. */
 extern char *versions_standing_on(const char *version);

@@ -45,3 +45,8 @@ COMMENT ON FUNCTION mig.make_identity(regclass, name, regclass, "char") IS 'make
 CREATE FUNCTION mig.free_type(type oid) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_free_type';
 COMMENT ON FUNCTION mig.free_type(oid) IS 'makes the closed views of versions that have columns of a type again without it, so that the type can be dropped';
+
+-- A step of the swap.
+CREATE FUNCTION mig.carry(relation regclass, columns name[], sql text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_carry';
+COMMENT ON FUNCTION mig.carry(regclass, name[], text) IS 'runs statements, as the caller, that put others in the place of a table''s columns: what uses them is dropped before and made again afterwards';

@@ -23,18 +23,44 @@ INSERT INTO t SELECT i, i / 7.0, CASE WHEN i % 3 = 0 THEN 'b' || i END, CASE i %
 CREATE TABLE child (t_id bigint REFERENCES t ON DELETE CASCADE);
 GRANT SELECT ON t TO PUBLIC;
 GRANT UPDATE (a, d) ON t TO pg_monitor;
+CREATE TABLE "T 2" (id int GENERATED ALWAYS AS IDENTITY (START 5 INCREMENT 3 CYCLE) PRIMARY KEY, n serial, d int, "camelCase" varchar(10) COLLATE "C", "select" int[], r int4range, ts tsvector) WITH (fillfactor = 70, toast.autovacuum_enabled = false);
+CREATE INDEX "B" ON "T 2" ("camelCase" text_pattern_ops DESC NULLS LAST, id) INCLUDE (n) WITH (fillfactor = 60); ALTER TABLE "T 2" CLUSTER ON "B";
+CREATE UNIQUE INDEX ident ON "T 2" (n); ALTER TABLE "T 2" REPLICA IDENTITY USING INDEX ident;
+CREATE INDEX h ON "T 2" USING hash ("camelCase"); CREATE INDEX g ON "T 2" USING gin ("select") WITH (fastupdate = off); CREATE INDEX s ON "T 2" USING spgist (r);
+CREATE INDEX br ON "T 2" USING brin (n, "camelCase" text_bloom_ops (false_positive_rate = 0.05)) WITH (pages_per_range = 4); CREATE INDEX gs ON "T 2" USING gist (ts tsvector_ops (siglen = 100), r);
+CREATE INDEX ex ON "T 2" (lower("camelCase"), (n + id)) WHERE n > 3 AND "camelCase" IS NOT NULL; ALTER INDEX ex ALTER COLUMN 2 SET STATISTICS 300; COMMENT ON INDEX ex IS 'expressions';
+ALTER TABLE "T 2" ADD CONSTRAINT "Uq" UNIQUE (n, d) INCLUDE ("camelCase") DEFERRABLE, ADD CONSTRAINT ckn CHECK (n < 100000) NOT VALID, ENABLE ROW LEVEL SECURITY; COMMENT ON CONSTRAINT "Uq" ON "T 2" IS 'a key';
+ALTER TABLE "T 2" ALTER "camelCase" SET STATISTICS 17, ALTER n SET (n_distinct = -0.5); COMMENT ON COLUMN "T 2"."camelCase" IS 'it''s'; COMMENT ON SEQUENCE "T 2_id_seq" IS 'numbers'; GRANT USAGE ON SEQUENCE "T 2_id_seq" TO pg_monitor;
+INSERT INTO "T 2" (d, "camelCase") VALUES (1, 'one'), (2, 'two');
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 SQL
+
+# What uses columns that change: the plain way has to drop it first
+my $users = <<'SQL';
+CREATE VIEW v1 WITH (security_barrier) AS SELECT id, upper("camelCase") AS up, n FROM "T 2" WHERE n <> 7 WITH LOCAL CHECK OPTION;
+CREATE VIEW "V 2" (one, two) AS SELECT v1.n, count(*) FROM v1 JOIN "T 2" USING (id) GROUP BY v1.n;
+ALTER VIEW v1 ALTER n SET DEFAULT 9; COMMENT ON VIEW v1 IS 'a view'; GRANT SELECT ON v1 TO PUBLIC; GRANT UPDATE (two) ON "V 2" TO pg_monitor;
+CREATE POLICY p ON "T 2" AS RESTRICTIVE FOR UPDATE TO pg_monitor USING (n > 0) WITH CHECK ("camelCase" <> 'x'); COMMENT ON POLICY p ON "T 2" IS 'a policy';
+CREATE STATISTICS st (mcv) ON id, n FROM "T 2"; ALTER STATISTICS st SET STATISTICS 77;
+CREATE TRIGGER touch BEFORE INSERT OR UPDATE OF d, n ON "T 2" FOR EACH ROW EXECUTE FUNCTION touch(); ALTER TABLE "T 2" ENABLE ALWAYS TRIGGER touch;
+CREATE CONSTRAINT TRIGGER later AFTER UPDATE OF "camelCase" ON "T 2" DEFERRABLE FOR EACH ROW WHEN (NEW.n > 3) EXECUTE FUNCTION touch();
+CREATE PUBLICATION pub FOR TABLE "T 2" (id, n) WHERE (n > 3);
+CREATE FUNCTION f(x int) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT sum(n) FROM "T 2" WHERE "camelCase" = x::text; END;
+GRANT EXECUTE ON FUNCTION f TO pg_monitor;
+SQL
+my $drop_users = 'DROP FUNCTION f; DROP PUBLICATION pub; DROP TRIGGER later ON "T 2"; DROP TRIGGER touch ON "T 2"; DROP STATISTICS st; DROP POLICY p ON "T 2"; DROP VIEW "V 2", v1';
 my $ddl = "ALTER TABLE t ALTER COLUMN a TYPE numeric(20,4); ALTER TABLE t ALTER COLUMN b SET NOT NULL; ALTER TABLE t RENAME COLUMN c TO kind; ALTER TABLE t DROP COLUMN e; "
-  . "ALTER TABLE t ADD COLUMN f int NOT NULL DEFAULT 7; ALTER TABLE t ADD CONSTRAINT t_d CHECK (d >= 0); ALTER TABLE t ALTER COLUMN d SET DEFAULT 3";
+  . "ALTER TABLE t ADD COLUMN f int NOT NULL DEFAULT 7; ALTER TABLE t ADD CONSTRAINT t_d CHECK (d >= 0); ALTER TABLE t ALTER COLUMN d SET DEFAULT 3; "
+  . 'ALTER TABLE "T 2" ALTER id TYPE bigint, ALTER n TYPE bigint, ALTER "camelCase" TYPE varchar(30) COLLATE "C", ALTER "select" TYPE bigint[], ALTER r TYPE int4range USING r, ALTER ts TYPE tsvector USING ts';
 my $options = q({"up": {"t.b": "coalesce(b, 'none')"}, "down": {"t.a": "a::numeric(12,2)", "t.e": "'2020-01-01'"}});
 
-sub database { my ($db) = @_; one($node, "CREATE DATABASE $db"); one($node, "CREATE EXTENSION mig_control; $tables", $db); return }
+sub database { my ($db) = @_; one($node, "CREATE DATABASE $db"); one($node, "CREATE EXTENSION mig_control; $tables $users", $db); return }
 
 # The plain way
 database('plain');
 my $before = schema_dump($node, 'plain');
 one($node, "UPDATE t SET b = 'none' WHERE b IS NULL", 'plain');
-one($node, $ddl, 'plain');
+one($node, "$drop_users; $ddl; ALTER SEQUENCE \"T 2_n_seq\" AS bigint; $users", 'plain');
 my $after = schema_dump($node, 'plain');
 
 # Completed
