@@ -309,18 +309,12 @@ append_view_columns(Oid view, Oid table, List *atts)
 	return sql ? 1 : 0;
 }
 
-<<<<<<< HEAD
-/* How a view checks privileges, its owner, grants, comments and defaults, where they are not the table's. */
-#define PROPERTIES \
-	"WITH o AS (SELECT v.oid AS view, t.oid AS tab, format('%I.%I', n.nspname, v.relname) AS name, v.relowner AS view_owner, t.relowner AS tab_owner," \
-=======
 /*
- * What brings views' owners, grants, comments and way to check privileges in line with their tables', for pairs of view and table: the views where that
+ * What brings views' owners, grants, comments, defaults and way to check privileges in line with their tables', for pairs of view and table: the views where that
  * takes anything, and the statements.
  */
-#define RIGHTS_AND_COMMENTS \
+#define PROPERTIES \
 	"WITH o AS MATERIALIZED (SELECT v.oid AS view, t.oid AS tab, format('%I.%I', n.nspname, v.relname) AS name, v.relowner AS view_owner, t.relowner AS tab_owner," \
->>>>>>> wip-chain
 	"  v.reloptions AS options, v.relacl AS view_acl, t.relacl AS tab_acl," \
 	"  EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped) AS owner_rights" \
 	"  FROM unnest($1::oid[], $2::oid[]) p(v, t) JOIN pg_class v ON v.oid = p.v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN pg_class t ON t.oid = p.t)," \
@@ -341,26 +335,20 @@ append_view_columns(Oid view, Oid table, List *atts)
 	"  UNION ALL SELECT g.view, 2, format('GRANT %s ON %s TO %s%s;', g.what, g.name, g.role, CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' END) FROM named g WHERE g.step = 2" \
 	"  UNION ALL SELECT c.view, 3, format('COMMENT ON %s IS %s;', CASE WHEN c.att IS NULL THEN 'VIEW ' || c.name ELSE 'COLUMN ' || c.name || '.' || quote_ident(c.att) END," \
 	"    coalesce(quote_literal(td.description), 'NULL'))" \
-<<<<<<< HEAD
-	"   FROM o, cols c LEFT JOIN pg_description vd ON vd.objoid = $1 AND vd.classoid = 'pg_class'::regclass AND vd.objsubid = c.view_no" \
-	"   LEFT JOIN pg_description td ON td.objoid = $2 AND td.classoid = 'pg_class'::regclass AND td.objsubid = c.tab_no" \
-	"   WHERE vd.description IS DISTINCT FROM td.description" \
-	"  UNION ALL SELECT 4, format('ALTER VIEW %s ALTER COLUMN %I %s;', o.name, c.att, coalesce('SET DEFAULT ' || pg_get_expr(td.adbin, td.adrelid), 'DROP DEFAULT'))" \
-	"   FROM o, cols c LEFT JOIN pg_attrdef vd ON vd.adrelid = $1 AND vd.adnum = c.view_no" \
-	"   LEFT JOIN (pg_attrdef td JOIN pg_attribute ta ON ta.attrelid = td.adrelid AND ta.attnum = td.adnum AND ta.attgenerated = '')" \
-	"    ON td.adrelid = $2 AND td.adnum = c.tab_no" \
-	"   WHERE c.att IS NOT NULL AND pg_get_expr(vd.adbin, vd.adrelid) IS DISTINCT FROM pg_get_expr(td.adbin, td.adrelid)) x"
-=======
 	"   FROM cols c LEFT JOIN pg_description vd ON vd.objoid = c.view AND vd.classoid = 'pg_class'::regclass AND vd.objsubid = c.view_no" \
 	"   LEFT JOIN pg_description td ON td.objoid = c.tab AND td.classoid = 'pg_class'::regclass AND td.objsubid = c.tab_no" \
-	"   WHERE vd.description IS DISTINCT FROM td.description) x GROUP BY view ORDER BY view"
->>>>>>> wip-chain
+	"   WHERE vd.description IS DISTINCT FROM td.description" \
+	"  UNION ALL SELECT c.view, 4, format('ALTER VIEW %s ALTER COLUMN %I %s;', c.name, c.att, coalesce('SET DEFAULT ' || pg_get_expr(td.adbin, td.adrelid), 'DROP DEFAULT'))" \
+	"   FROM cols c LEFT JOIN pg_attrdef vd ON vd.adrelid = c.view AND vd.adnum = c.view_no" \
+	"   LEFT JOIN (pg_attrdef td JOIN pg_attribute ta ON ta.attrelid = td.adrelid AND ta.attnum = td.adnum AND ta.attgenerated = '')" \
+	"    ON td.adrelid = c.tab AND td.adnum = c.tab_no" \
+	"   WHERE c.att IS NOT NULL AND pg_get_expr(vd.adbin, vd.adrelid) IS DISTINCT FROM pg_get_expr(td.adbin, td.adrelid)) x GROUP BY view ORDER BY view"
 
-/* Bring rights and comments of views in line with their tables'; the views that were changed. */
+/* Bring rights, comments and defaults of views in line with their tables'; the views that were changed. */
 static List *
 follow_rights(List *views, List *tables)
 {
-	SqlRows    *rows = sql_queryp(RIGHTS_AND_COMMENTS, P_text(oid_array(views)), P_text(oid_array(tables)));
+	SqlRows    *rows = sql_queryp(PROPERTIES, P_text(oid_array(views)), P_text(oid_array(tables)));
 	List	   *changed = NIL;
 
 	for (uint64 r = 0; r < rows->n; r++)
@@ -385,25 +373,7 @@ follow_columns(Oid view, Oid table)
 		changes++;
 		(void) sql_exec(psprintf("ALTER VIEW %s RENAME TO %s", sql_relation_name(view), quote_identifier(get_rel_name(table))));
 	}
-<<<<<<< HEAD
-	changes += append_view_columns(view, table, atts);
-	sql = sql_textp(PROPERTIES, P_oid(view), P_oid(table));
-	if (sql)
-	{
-		changes++;
-		(void) sql_exec(sql);
-	}
-	return changes > 0;
-}
-
-/* A view can enforce column grants or row-level security, not both. */
-static void
-check_rights(Oid table)
-{
-	(void) view_plain_sql("x", table);
-=======
 	return changes + append_view_columns(view, table, atts) > 0;
->>>>>>> wip-chain
 }
 
 /* ---- statements ---- */
