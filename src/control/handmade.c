@@ -344,7 +344,7 @@ append_view_columns(Oid view, Oid table, List *atts)
 	"    ON td.adrelid = c.tab AND td.adnum = c.tab_no" \
 	"   WHERE c.att IS NOT NULL AND pg_get_expr(vd.adbin, vd.adrelid) IS DISTINCT FROM pg_get_expr(td.adbin, td.adrelid)) x GROUP BY view ORDER BY view"
 
-/* Bring rights and comments of views in line with their tables'; the views that were changed. */
+/* Bring rights, comments and defaults of views in line with their tables'; the views that were changed. */
 static List *
 follow_rights(List *views, List *tables)
 {
