@@ -15,6 +15,7 @@ SET search_path = app;
 CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL DEFAULT 'new', price numeric(10,2), made date DEFAULT '2024-01-01');
 CREATE TABLE "Order" (id int PRIMARY KEY, "Item" int, qty text);
 CREATE TABLE narrow (id int PRIMARY KEY, a int, b int);
+CREATE TABLE gone (id int);
 CREATE TABLE plain (a int, b text);
 COMMENT ON TABLE item IS 'the items';
 COMMENT ON COLUMN item.price IS 'in euros';
@@ -27,7 +28,7 @@ SELECT mt.remember('app');
 
 -- The first, while it is not ready: the second is started on top of it, and waits to be opened
 SELECT mig_start('link1', 'ALTER TABLE item ALTER price TYPE bigint USING (price * 100)::bigint; ALTER TABLE item RENAME price TO cents; ALTER TABLE item ALTER name SET DEFAULT ''first'';'
-	' ALTER TABLE narrow ALTER a TYPE bigint; ALTER TABLE narrow RENAME TO thin',
+	' ALTER TABLE narrow ALTER a TYPE bigint; ALTER TABLE narrow RENAME TO thin; DROP TABLE gone; CREATE TABLE gone (id int, x int); CREATE TABLE made (id int PRIMARY KEY)',
 	'{"down": {"item.price": "price / 100.0"}, "hold": ["ready"]}');
 CALL mt.wait_for('SELECT paused FROM mig_status(''link1'')');
 SELECT mig_start('link2', 'ALTER TABLE "Order" ALTER qty TYPE int USING qty::int');
@@ -60,12 +61,21 @@ SET ROLE regress_owner;
 SELECT * FROM mt.rows('app', 'item');
 SELECT * FROM mt.rows('app', 'Order');
 SELECT * FROM mt.rows('app_link1', 'Order');
+INSERT INTO gone VALUES (1, 2);
+INSERT INTO made VALUES (7);
+SELECT * FROM app_link1.gone;
+SELECT * FROM app.made;
 
 -- What overlaps is refused, by the other's name
 SET search_path = app;
 SELECT * FROM mt.refused('ALTER TABLE item ADD x int');
 SELECT * FROM mt.refused('ALTER TABLE thin ADD x int');
 SELECT * FROM mt.refused('ALTER TABLE plain RENAME TO thin');
+SELECT * FROM mt.refused('CREATE TABLE thin (a int)');
+SELECT * FROM mt.refused('CREATE TABLE x (a int REFERENCES item)');
+SELECT * FROM mt.refused('CREATE TABLE item (a int)');
+SELECT * FROM mt.refused('ALTER TABLE made ADD x int');
+SELECT * FROM mt.refused('{"operations": [{"drop_table": {"name": "gone"}}]}');
 SELECT * FROM mt.refused('ALTER TABLE "Order" DROP qty; ALTER TABLE plain ADD x int');
 SELECT count(*) > 3 AS planned FROM mig_plan('link3', 'ALTER TABLE plain ALTER a TYPE bigint');
 
@@ -85,7 +95,7 @@ SELECT nspname FROM pg_namespace WHERE nspname ~ '^(_mig_)?app' ORDER BY 1;
 SET search_path = app;
 SELECT mig_start('link2', 'ALTER TABLE "Order" ALTER qty TYPE int USING qty::int', '{"auto_complete": true}');
 CALL mig_wait('link2');
-SELECT mig_start('link3', 'ALTER TABLE plain ADD c int DEFAULT 7');
+SELECT mig_start('link3', 'ALTER TABLE plain ADD c int DEFAULT 7; CREATE TABLE newest (id int)');
 CALL mig_wait('link3');
 CALL mt.wait_for('SELECT waiting_for IS NOT NULL FROM mig_status(''link2'')');
 SELECT name, phase, waiting_for FROM mig_status();

@@ -71,6 +71,17 @@ CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL); CREATE U
 CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a int); CREATE UNIQUE INDEX i ON t (a)', 'ALTER TABLE t ALTER a SET NOT NULL; ALTER TABLE t REPLICA IDENTITY USING INDEX i');
 CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL)', 'CREATE UNIQUE INDEX i ON t (a); ALTER TABLE t REPLICA IDENTITY USING INDEX i; ALTER INDEX i RENAME TO "I i"');
 
+-- Manifests: keys whose up and down change data, a key dropped with a down (the new version may repeat values at once), index, replica identity
+CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a text, b text); INSERT INTO t VALUES (1, ''x'', ''x''), (2, ''x'', ''x'')',
+	'{"operations": [{"alter_column": {"table": "t", "column": "a", "up": "a || id", "down": "left(a, 1)", "unique": {"name": "once"}}}, '
+	'{"create_constraint": {"table": "t", "name": "both", "type": "unique", "columns": ["a", "b"], "up": {"a": "a", "b": "upper(b)"}, "down": {"a": "a", "b": "lower(b)"}}}, '
+	'{"create_index": {"table": "t", "name": "Idx", "columns": [{"column": "b", "sort": "DESC", "nulls": "LAST", "opclass": {"name": "text_pattern_ops"}}], "predicate": "a <> '''' -- all"}}]}',
+	'INSERT INTO t VALUES (3, ''x'', ''y'')', 'INSERT INTO t VALUES (4, ''z4'', ''Z'')',
+	plain => 'UPDATE t SET a = a || id, b = upper(b); ALTER TABLE t ADD CONSTRAINT once UNIQUE (a), ADD CONSTRAINT "both" UNIQUE (a, b); CREATE INDEX "Idx" ON t (b text_pattern_ops DESC NULLS LAST) WHERE a <> ''''');
+CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY, a text CONSTRAINT uq UNIQUE, b text NOT NULL); CREATE UNIQUE INDEX i ON t (b); INSERT INTO t VALUES (1, ''x'', ''y'')',
+	'{"operations": [{"drop_constraint": {"table": "t", "name": "uq", "up": "a", "down": "a || id"}}, {"set_replica_identity": {"table": "t", "identity": {"type": "index", "index": "i"}}}]}',
+	'INSERT INTO t VALUES (2, ''y'', ''z'')', 'INSERT INTO t VALUES (3, ''x'', ''a''), (4, ''x'', ''b'')', plain => 'ALTER TABLE t DROP CONSTRAINT uq, REPLICA IDENTITY USING INDEX i');
+
 -- A partitioned table, of several levels, with columns in another order: built partition by partition, and attached
 CALL mt.roundtrip('CREATE TABLE t (id int, a text, b int) PARTITION BY RANGE (id); CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10); CREATE TABLE t2 (b int, id int NOT NULL, a text); '
 	'ALTER TABLE t ATTACH PARTITION t2 FOR VALUES FROM (10) TO (20); CREATE TABLE t3 PARTITION OF t FOR VALUES FROM (20) TO (40) PARTITION BY LIST (b); CREATE TABLE "T 4" PARTITION OF t3 FOR VALUES IN (1); '

@@ -125,6 +125,17 @@ CALL mt.roundtrip('CREATE TABLE t (id int NOT NULL, a int, b int); INSERT INTO t
 	'INSERT INTO t VALUES (3, 3, 3)', 'INSERT INTO t VALUES (4, 4, 4)',
 	plain => 'UPDATE t SET b = id WHERE b IS NULL; ALTER TABLE t ADD CONSTRAINT "the key" PRIMARY KEY (id), ADD CONSTRAINT ab UNIQUE (a, b) INCLUDE (id) WITH (fillfactor = 90), ADD CONSTRAINT late UNIQUE (id, a) DEFERRABLE INITIALLY DEFERRED');
 
+-- Foreign keys: of an added column, of a column that changes, of two columns
+CALL mt.roundtrip('CREATE TABLE other (a int PRIMARY KEY, b int, UNIQUE (a, b)); INSERT INTO other VALUES (1, 1), (2, 2); CREATE TABLE t (id int PRIMARY KEY, a text, x int, y int); INSERT INTO t VALUES (1, ''1'', 1, 1), (2, ''9'', NULL, 5)',
+	'{"operations": [
+		{"add_column": {"table": "t", "column": {"name": "c", "type": "int", "nullable": true, "references": {"name": "t_c", "table": "other", "column": "a", "on_delete": "SET NULL", "on_update": "CASCADE", "deferrable": true}}, "up": "least(id, 2)"}},
+		{"alter_column": {"table": "t", "column": "a", "type": "int", "nullable": false, "references": {"name": "t a", "table": "other", "column": "a", "match_type": "FULL", "initially_deferred": true}, "up": "least(a::int, 2)", "down": "a::text"}},
+		{"create_constraint": {"table": "t", "name": "t_xy", "type": "foreign_key", "columns": ["x", "y"], "references": {"table": "other", "columns": ["a", "b"], "on_delete": "SET DEFAULT", "on_delete_set_columns": ["y"]}, "up": {"x": "x", "y": "nullif(y, 5)"}, "down": {"x": "x", "y": "y"}}}]}',
+	'INSERT INTO t VALUES (3, ''2'', 2, 2)', 'INSERT INTO t VALUES (4, 1, NULL, 7, 2)',
+	plain => 'ALTER TABLE t ADD c int CONSTRAINT t_c REFERENCES other (a) ON DELETE SET NULL ON UPDATE CASCADE DEFERRABLE; UPDATE t SET y = nullif(y, 5);
+		ALTER TABLE t ALTER a TYPE int USING least(a::int, 2), ALTER a SET NOT NULL, ADD CONSTRAINT "t a" FOREIGN KEY (a) REFERENCES other (a) MATCH FULL DEFERRABLE INITIALLY DEFERRED,
+		ADD CONSTRAINT t_xy FOREIGN KEY (x, y) REFERENCES other (a, b) ON DELETE SET DEFAULT (y)');
+
 -- sql: alone, with its undo; at the end, with others
 CALL mt.roundtrip('CREATE TABLE t (id int PRIMARY KEY)', '{"operations": [{"sql": {"up": "CREATE TABLE s (a int); CREATE INDEX s_a ON s (a) -- done", "down": "DROP TABLE s -- undone"}}]}',
 	plain => 'CREATE TABLE s (a int); CREATE INDEX s_a ON s (a)');
@@ -258,6 +269,8 @@ SELECT mt.refused_operation('{"create_constraint": {"table": "t", "name": "k", "
 SELECT mt.refused_operation('{"create_constraint": {"table": "t", "name": "k", "type": "unique", "columns": ["nothing"], "up": {"nothing": "1"}, "down": {"nothing": "1"}}}');
 SELECT mt.refused_operation('{"create_constraint": {"table": "t", "name": "k", "type": "exclude", "exclude": {"elements": "a WITH ="}, "up": {}, "down": {}}}');
 SELECT mt.refused_operation('{"create_constraint": {"table": "t", "name": "k", "type": "foreign_key", "columns": ["b"], "up": {"b": "b"}, "down": {"b": "b"}}}');
+SELECT mt.refused_operation('{"create_constraint": {"table": "t", "name": "k", "type": "foreign_key", "columns": ["b"], "references": {"table": "nothing"}, "up": {"b": "b"}, "down": {"b": "b"}}}');
+SELECT mt.refused_operation('{"alter_column": {"table": "t", "column": "b", "references": {"name": "k", "table": "other", "column": "nothing"}, "up": "b", "down": "b"}}');
 
 -- Tables
 SELECT mt.refused_operation('{"drop_table": {"name": "nothing"}}');

@@ -60,10 +60,12 @@ concerns_column(const Operation *op, const char *column)
 	return op->kind == OP_DROP_CONSTRAINT;
 }
 
-/* Is an operation about a table, written with or without its schema? */
+/* Is an operation about a table, written with or without its schema? Of an index the definition names no table. */
 static bool
 concerns_table(const Operation *op, const char *table)
 {
+	if (op->table == NULL)
+		return false;
 	return strcmp(op->table, table) == 0 ||
 		(op->schema != NULL && strcmp(psprintf("%s.%s", op->schema, op->table), table) == 0);
 }

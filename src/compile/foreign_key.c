@@ -338,13 +338,31 @@ deferrable_sql(const ForeignKey *f)
 }
 
 char *
+foreign_key_defaults(const ForeignKey *f)
+{
+	List	   *columns = f->on_update == FKCONSTR_ACTION_SETDEFAULT || f->set_columns == NIL ? f->columns : f->set_columns;
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, f->on_update == FKCONSTR_ACTION_SETDEFAULT || f->on_delete == FKCONSTR_ACTION_SETDEFAULT ? columns : NIL)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->second && c->default_sql && !column_brings_default(c))
+			appendStringInfo(&buf, " ALTER COLUMN %s SET DEFAULT %s,", c->hidden, c->default_sql);
+	}
+	return buf.data;
+}
+
+char *
 foreign_key_sql(const ForeignKey *f)
 {
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s (%s)", qualified(f->table), f->hidden,
-					 column_names(f->columns), qualified(f->referenced), column_names(f->referenced_columns));
+	appendStringInfo(&buf, "ALTER TABLE %s%s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s (%s)", qualified(f->table), foreign_key_defaults(f),
+					 quote_identifier(f->hidden), column_names(f->columns), qualified(f->referenced), column_names(f->referenced_columns));
 	if (f->match == FKCONSTR_MATCH_FULL)
 		appendStringInfoString(&buf, " MATCH FULL");
 	if (action_sql(f->on_update))
@@ -377,8 +395,10 @@ char *
 foreign_key_finish_sql(const ForeignKey *f)
 {
 	char	   *table = sql_qualified(f->table->schema, f->table->new_name);
-	char	   *sql = psprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", table, f->hidden, quote_identifier(f->name));
+	char	   *sql = psprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", table, quote_identifier(f->hidden), quote_identifier(f->name));
 
+	if (strcmp(f->hidden, f->name) == 0)
+		return NULL;
 	return f->comment ? psprintf("%s;\nCOMMENT ON CONSTRAINT %s ON %s IS %s", sql, quote_identifier(f->name), table, quote_literal_cstr(f->comment)) : sql;
 }
 
@@ -500,14 +520,12 @@ finish_referenced(const MigPlan *p, ForeignKey *f)
 				 op_position(f->op)));
 }
 
-/* The name of the trigger: the key's own, which SET CONSTRAINTS names, unless it is taken. */
-static char *
-trigger_name(const ForeignKey *f)
+/* Is its name free on the table as it is now? */
+static bool
+name_is_free(const ForeignKey *f)
 {
-	if (sql_textp("SELECT 1 FROM pg_constraint WHERE conrelid = $1 AND conname = $2 UNION ALL SELECT 1 FROM pg_trigger WHERE tgrelid = $1 AND tgname = $2",
-				  P_oid(f->table->relid), P_text(f->name)))
-		return psprintf("!%s", f->hidden);
-	return f->name;
+	return sql_textp("SELECT 1 FROM pg_constraint WHERE conrelid = $1 AND conname = $2 UNION ALL SELECT 1 FROM pg_trigger WHERE tgrelid = $1 AND tgname = $2",
+					 P_oid(f->table->relid), P_text(f->name)) == NULL;
 }
 
 /* Append one to the plan's, numbered among those of its table. */
@@ -542,8 +560,11 @@ finish_new(MigPlan *p, Table *t)
 		}
 		finish_referenced(p, f);
 		append(p, f);
-		if (!any_column(f->columns, false))
-			f->trigger = trigger_name(f);
+		/* the name is that of what clients meet first: SET CONSTRAINTS and their errors name it */
+		if (any_column(f->columns, false))
+			f->hidden = name_is_free(f) ? f->name : f->hidden;
+		else
+			f->trigger = name_is_free(f) ? f->name : psprintf("!%s", f->hidden);
 	}
 }
 

@@ -22,13 +22,16 @@ extern List *foreign_keys_going(const MigPlan *plan);
 /* A present foreign key: its name and tables. */
 extern ForeignKey *foreign_key_present(const MigPlan *plan, Oid constraint);
 
-/* ADD CONSTRAINT … NOT VALID over the physical columns, under the hidden name. */
+/* ADD CONSTRAINT … NOT VALID over the physical columns, under the hidden name, with these defaults. */
 extern char *foreign_key_sql(const ForeignKey *f);
+
+/* " ALTER COLUMN …," for hidden columns that it sets to their default, which is the view's alone otherwise; "": none */
+extern char *foreign_key_defaults(const ForeignKey *f);
 
 /* The constraint trigger that holds the new version's writes to it. */
 extern char *foreign_key_trigger_sql(const ForeignKey *f);
 
-/* After the swap of its table: it takes its name. */
+/* After the swap of its table: it takes its name; NULL: it has it. */
 extern char *foreign_key_finish_sql(const ForeignKey *f);
 
 #endif

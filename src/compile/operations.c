@@ -171,6 +171,7 @@ apply_drop_column(Table *t, const Operation *op)
 	before = *c;
 	c->dropped = true;
 	forget_indexes_of(t, c);
+	forget_checks_of(t, c);
 	if (c->att != 0 && c->old_not_null && c->old_default == NULL && !c->identity && op->down == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

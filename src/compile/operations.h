@@ -30,6 +30,7 @@ extern ForeignKey *apply_add_foreign_key(Table *t, const Operation *op);
 extern void apply_drop_constraint(Table *t, const Operation *op);
 extern void apply_rename_constraint(Table *t, const Operation *op);
 extern void apply_validate_constraint(Table *t, const Operation *op);
+extern void forget_checks_of(Table *t, const Column *c);	/* forget the new CHECKs that read a column which is dropped */
 
 /* operations_table.c */
 extern void apply_rename_table(Table *t, const Operation *op);

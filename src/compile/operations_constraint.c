@@ -12,6 +12,7 @@
 #include "nodes/nodeFuncs.h"
 
 #include "base/sql.h"
+#include "compile/definition.h"
 #include "compile/operations.h"
 
 /* A foreign key that this migration adds to the table, by its name; NULL if there is none. */
@@ -115,6 +116,32 @@ apply_add_check(Table *t, const Operation *op)
 	rule->no_inherit = op->no_inherit;
 	rule->valid = true;
 	t->rules = lappend(t->rules, rule);
+}
+
+/* Does a new CHECK read a column? */
+static bool
+rule_reads(const Rule *rule, const Column *c)
+{
+	ListCell   *lc;
+
+	foreach(lc, rule->shape)
+	{
+		const SnapshotColumn *s = lfirst(lc);
+
+		if (s->column == c && raw_expr_names(rule->raw, s->name))
+			return true;
+	}
+	return false;
+}
+
+void
+forget_checks_of(Table *t, const Column *c)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->rules)
+		if (rule_reads(lfirst(lc), c))
+			t->rules = foreach_delete_current(t->rules, lc);
 }
 
 /* The names a constraint's columns have in the shape */

@@ -95,6 +95,7 @@ try_statement(const MigPlan *p, const Statement *st)
 	int			level = NewGUCNestLevel();
 
 	setting_set("search_path", path_of(p, st));
+	settings_own(OWN_HIDDEN);
 	if (st->unchecked)
 		setting_set("check_function_bodies", "off");
 	setting_set("lock_timeout", psprintf("%dms", mig_lock_timeout));

@@ -444,13 +444,14 @@ foreign_key_text(const ForeignKey *f)
 static void
 add_foreign_key(Builder *b, StepPhase phase, const ForeignKey *f)
 {
-	Step	   *s = add_step(b, phase, STEP_SQL, f->table, ShareRowExclusiveLock, foreign_key_sql(f),
-							 psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", sql_qualified(f->table->schema, f->table->name), f->hidden));
+	LOCKMODE	lock = foreign_key_defaults(f)[0] ? AccessExclusiveLock : ShareRowExclusiveLock;
+	Step	   *s = add_step(b, phase, STEP_SQL, f->table, lock, foreign_key_sql(f),
+							 psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", sql_qualified(f->table->schema, f->table->name), quote_identifier(f->hidden)));
 
 	if (phase == STEP_CONTRACT)
 		s->note = psprintf("fence: from here on it holds the writes of both versions (%s); no row is read", foreign_key_text(f));
 	else
-		s->note = psprintf("becomes foreign key \"%s\"; from here on it holds the writes of both versions", f->name);
+		s->note = psprintf("foreign key \"%s\": from here on it holds the writes of both versions", f->name);
 	if (f->referenced->relid != f->table->relid)
 		add_lock(b, phase, f->referenced, ShareRowExclusiveLock);
 }
@@ -461,7 +462,7 @@ validate_foreign_key(Builder *b, StepPhase phase, const ForeignKey *f)
 {
 	if (f->valid)
 		add_single(b, phase, STEP_SQL, f->table, ShareUpdateExclusiveLock,
-				   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(f->table->schema, f->table->name), f->hidden), NULL)->note = foreign_key_text(f);
+				   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(f->table->schema, f->table->name), quote_identifier(f->hidden)), NULL)->note = foreign_key_text(f);
 }
 
 /* Those over hidden columns: when all tables are filled, and their unique indexes built. */
@@ -529,7 +530,8 @@ name_foreign_keys(Builder *b)
 	{
 		ForeignKey *f = lfirst(lc);
 
-		add_step(b, STEP_CONTRACT, STEP_SQL, f->table, AccessExclusiveLock, foreign_key_finish_sql(f), NULL);
+		if (foreign_key_finish_sql(f))
+			add_step(b, STEP_CONTRACT, STEP_SQL, f->table, AccessExclusiveLock, foreign_key_finish_sql(f), NULL);
 	}
 }
 

@@ -141,7 +141,7 @@ typedef struct ForeignKey
 {
 	const Operation *op;		/* NULL: made again */
 	char	   *name;			/* in the end */
-	char	   *hidden;			/* its name until then: _mig_f1 */
+	char	   *hidden;			/* its name until then: _mig_f1, or the same when that is free */
 	char	   *former;			/* the present one that it replaces; NULL: it is new */
 	Table	   *table;			/* referencing; of one that the migration does not change, only the columns are loaded */
 	Table	   *referenced;		/* the same */

@@ -98,6 +98,8 @@ undo_edit(const Table *t, const Edit *e)
 
 	if (e->op->kind == OP_ADD_COLUMN)
 		c->lost = NULL;
+	else if (c->dropped && c->lost == NULL && e->op->kind != OP_DROP_COLUMN)
+		return;					/* a later operation has dropped it, and nobody said what it was */
 	else if (e->op->down)
 		c->lost = expr_analyze(e->op->down, backward_bindings(e->after), t->name, t->new_name, &target);
 	else if (c->lost != NULL)

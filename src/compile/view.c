@@ -195,6 +195,17 @@ view_plain_sql(const char *version_schema, Oid relid)
 	return linitial(view_plain_sqls(version_schema, list_make1(&view)));
 }
 
+void
+view_check_rights(const char *relids)
+{
+	char	   *table = sql_textp("SELECT min(c.relname) FROM pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relrowsecurity"
+								  " AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped)",
+								  P_text(relids));
+
+	if (table)
+		refuse_rights(table);
+}
+
 char *
 view_on_table_sql(Oid view, const char *base_schema)
 {

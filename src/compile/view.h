@@ -20,6 +20,9 @@ typedef struct PlainView
 extern List *view_plain_sqls(const char *version_schema, List *views);
 extern char *view_plain_sql(const char *version_schema, Oid relid);
 
+/* Raise 0A000 when one of these tables (oid[] literal) has both column grants and row-level security: no view can enforce both. */
+extern void view_check_rights(const char *relids);
+
 /* Lets a view that stands on another version's view of a table stand on the table. */
 extern char *view_on_table_sql(Oid view, const char *base_schema);
 

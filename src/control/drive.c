@@ -319,7 +319,7 @@ failure_text(const Step *s, const ErrorData *e)
 	char	   *keys = NULL;
 
 	if ((e->sqlerrcode == ERRCODE_CHECK_VIOLATION || e->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION) &&
-		s->note && e->constraint_name && strncmp(e->constraint_name, "_mig_", 5) == 0)
+		s->lock == ShareUpdateExclusiveLock && s->note && e->constraint_name)
 		keys = verify_violations(s->relid, e->constraint_name);
 	if (keys)
 		return psprintf("it is not so that %s; rows that contradict: %s", s->note, keys);

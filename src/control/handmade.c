@@ -47,21 +47,24 @@ typedef struct ChangedTable
 	Oid			relid;
 	Oid			schema;			/* as it was */
 	List	   *views;			/* VersionView * */
-	bool		dropped;		/* the views have been */
 } ChangedTable;
 
-struct Handmade
-{
-	List	   *tables;			/* ChangedTable * */
-	List	   *schemas;		/* OIDs of base schemas that may have got tables */
-};
-
-/* What a statement does to the views of a table */
+/* What a statement does to the views of its tables */
 typedef enum Effect
 {
+	FOLLOW_RIGHTS,				/* rights and comments change */
 	FOLLOW,						/* they are changed in place */
 	REPLACE						/* they are in the way */
 } Effect;
+
+struct Handmade
+{
+	Effect		effect;
+	bool		cascade;
+	List	   *relids;			/* what the statement is about */
+	List	   *tables;			/* ChangedTable *: what of it has version views */
+	List	   *schemas;		/* OIDs of base schemas that may have got tables */
+};
 
 /* ---- which schemas have versions ---- */
 
@@ -125,25 +128,18 @@ own_begin(Identity *saved)
 	setting_set("client_min_messages", "warning");
 }
 
-/* The version views that are called like a table and stand on it. */
-static List *
-views_of(Oid relid)
+/* OIDs as an array literal. */
+static char *
+oid_array(List *oids)
 {
-	SqlRows    *rows = sql_queryp("SELECT DISTINCT v.oid, n.nspname FROM pg_class t JOIN (pg_depend d JOIN pg_rewrite r ON r.oid = d.objid) ON d.refobjid = t.oid"
-									" JOIN pg_class v ON v.oid = r.ev_class AND v.relkind = 'v' AND v.relname = t.relname"
-									" JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
-									" WHERE t.oid = $1 AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass ORDER BY 2", P_oid(relid));
-	List	   *views = NIL;
+	StringInfoData buf;
+	ListCell   *lc;
 
-	for (uint64 r = 0; r < rows->n; r++)
-	{
-		VersionView *v = palloc0(sizeof(VersionView));
-
-		v->oid = (Oid) strtoul(rows->v[r][0], NULL, 10);
-		v->schema = rows->v[r][1];
-		views = lappend(views, v);
-	}
-	return views;
+	initStringInfo(&buf);
+	foreach(lc, oids)
+		appendStringInfo(&buf, "%c%u", buf.len ? ',' : '{', lfirst_oid(lc));
+	appendStringInfoString(&buf, buf.len ? "}" : "{}");
+	return buf.data;
 }
 
 /* Attribute numbers of the table in a view's order; NIL when the view is not one that shows the table's columns. */
@@ -173,6 +169,35 @@ view_columns(Oid view, Oid table)
 	return atts;
 }
 
+/* Find the version views that are called like each table and stand on it. Both in order of the tables' OIDs. */
+static void
+find_views(const Handmade *change, const char *relids)
+{
+	SqlRows    *rows = sql_queryp("SELECT DISTINCT t.oid, n.nspname, v.oid FROM pg_class t JOIN (pg_depend d JOIN pg_rewrite r ON r.oid = d.objid) ON d.refobjid = t.oid"
+								  " JOIN pg_class v ON v.oid = r.ev_class AND v.relkind = 'v' AND v.relname = t.relname"
+								  " JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
+								  " WHERE t.oid = ANY ($1::oid[]) AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass ORDER BY 1, 2", P_text(relids));
+	ListCell   *lc = list_head(change->tables);
+
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		Oid			relid = (Oid) strtoul(rows->v[r][0], NULL, 10);
+		Oid			view = (Oid) strtoul(rows->v[r][2], NULL, 10);
+		VersionView *v;
+		ChangedTable *t;
+
+		if (view_columns(view, relid) == NIL)
+			continue;			/* the user's own */
+		while (((ChangedTable *) lfirst(lc))->relid != relid)
+			lc = lnext(change->tables, lc);
+		t = lfirst(lc);
+		v = palloc0(sizeof(VersionView));
+		v->schema = rows->v[r][1];
+		v->oid = view;
+		t->views = lappend(t->views, v);
+	}
+}
+
 /* A list of numbers as an array literal. */
 static char *
 array_of(List *numbers)
@@ -192,18 +217,18 @@ array_of(List *numbers)
  * end.
  */
 static void
-settle_chained(Oid relid)
+settle_chained(const char *relids)
 {
-	char	   *schema = get_namespace_name(get_rel_namespace(relid));
-	SqlRows    *rows = sql_queryp("SELECT DISTINCT v.oid FROM mig.version_schema s JOIN pg_namespace n ON n.nspname = s.schema_name"
-								  " JOIN pg_class v ON v.relnamespace = n.oid AND v.relname = $2 AND v.relkind = 'v'"
+	SqlRows    *rows = sql_queryp("SELECT DISTINCT v.oid, s.base_schema FROM mig.version_schema s JOIN pg_namespace n ON n.nspname = s.schema_name"
+								  " JOIN pg_namespace b ON b.nspname = s.base_schema JOIN pg_class t ON t.relnamespace = b.oid AND t.oid = ANY ($1::oid[])"
+								  " JOIN pg_class v ON v.relnamespace = n.oid AND v.relname = t.relname AND v.relkind = 'v'"
 								  " JOIN (pg_depend d JOIN pg_rewrite r ON r.oid = d.objid) ON r.ev_class = v.oid AND d.refobjid <> v.oid"
 								  " JOIN pg_class o ON o.oid = d.refobjid AND o.relkind = 'v' AND o.relnamespace <> n.oid"
-								  " WHERE s.base_schema = $1 AND s.phase NOT IN ('completed', 'rolled_back')"
-								  " AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass", P_text(schema), P_text(get_rel_name(relid)));
+								  " WHERE s.phase NOT IN ('completed', 'rolled_back')"
+								  " AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass", P_text(relids));
 
 	for (uint64 r = 0; r < rows->n; r++)
-		(void) sql_exec(view_on_table_sql((Oid) strtoul(rows->v[r][0], NULL, 10), schema));
+		(void) sql_exec(view_on_table_sql((Oid) strtoul(rows->v[r][0], NULL, 10), rows->v[r][1]));
 }
 
 /* What stands on a view, by name; NULL: nothing. */
@@ -235,7 +260,6 @@ drop_version_views(ChangedTable *t, bool cascade)
 		v->order = array_of(view_columns(v->oid, t->relid));
 		(void) sql_exec(psprintf("DROP VIEW %s%s", sql_relation_name(v->oid), cascade ? " CASCADE" : ""));
 	}
-	t->dropped = true;
 }
 
 /* ---- following in place ---- */
@@ -285,103 +309,88 @@ append_view_columns(Oid view, Oid table, List *atts)
 	return sql ? 1 : 0;
 }
 
-/* How a view checks privileges, its owner, grants, comments and defaults, where they are not the table's. */
+/*
+ * What brings views' owners, grants, comments, defaults and way to check privileges in line with their tables', for pairs of view and table: the views where that
+ * takes anything, and the statements.
+ */
 #define PROPERTIES \
-	"WITH o AS (SELECT v.oid AS view, t.oid AS tab, format('%I.%I', n.nspname, v.relname) AS name, v.relowner AS view_owner, t.relowner AS tab_owner," \
+	"WITH o AS MATERIALIZED (SELECT v.oid AS view, t.oid AS tab, format('%I.%I', n.nspname, v.relname) AS name, v.relowner AS view_owner, t.relowner AS tab_owner," \
 	"  v.reloptions AS options, v.relacl AS view_acl, t.relacl AS tab_acl," \
 	"  EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped) AS owner_rights" \
-	"  FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace, pg_class t WHERE v.oid = $1 AND t.oid = $2)," \
-	" cols AS (SELECT NULL::name AS att, o.view_acl AS view_acl, o.tab_acl AS tab_acl, 0 AS view_no, 0 AS tab_no FROM o UNION ALL" \
-	"  SELECT va.attname, va.attacl, ta.attacl, va.attnum, ta.attnum FROM o JOIN pg_attribute va ON va.attrelid = o.view AND va.attnum > 0" \
-	"  JOIN pg_attribute ta ON ta.attrelid = o.tab AND ta.attname = va.attname AND NOT ta.attisdropped)," \
-	" has AS (SELECT c.att, x.grantee, x.privilege_type, x.is_grantable FROM o, cols c, aclexplode(c.view_acl) x WHERE x.grantee <> o.view_owner)," \
-	" want AS (SELECT c.att, x.grantee, x.privilege_type, x.is_grantable FROM o, cols c, aclexplode(c.tab_acl) x WHERE x.grantee <> o.tab_owner)," \
+	"  FROM unnest($1::oid[], $2::oid[]) p(v, t) JOIN pg_class v ON v.oid = p.v JOIN pg_namespace n ON n.oid = v.relnamespace JOIN pg_class t ON t.oid = p.t)," \
+	" cols AS MATERIALIZED (SELECT o.*, NULL::name AS att, 0 AS view_no, 0 AS tab_no FROM o UNION ALL" \
+	"  SELECT o.view, o.tab, o.name, o.view_owner, o.tab_owner, o.options, va.attacl, ta.attacl, o.owner_rights, va.attname, va.attnum, ta.attnum" \
+	"  FROM o JOIN pg_attribute va ON va.attrelid = o.view AND va.attnum > 0 JOIN pg_attribute ta ON ta.attrelid = o.tab AND ta.attname = va.attname AND NOT ta.attisdropped)," \
+	" has AS (SELECT c.view, c.name, c.att, x.grantee, x.privilege_type, x.is_grantable FROM cols c, aclexplode(c.view_acl) x WHERE x.grantee <> c.view_owner)," \
+	" want AS (SELECT c.view, c.name, c.att, x.grantee, x.privilege_type, x.is_grantable FROM cols c, aclexplode(c.tab_acl) x WHERE x.grantee <> c.tab_owner)," \
 	" gone AS (SELECT * FROM has EXCEPT SELECT * FROM want)," \
 	" new AS (SELECT * FROM want EXCEPT SELECT * FROM has)," \
 	" named AS (SELECT g.*, CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END AS role," \
 	"   g.privilege_type || coalesce(' (' || quote_ident(g.att) || ')', '') AS what FROM (SELECT 1 AS step, * FROM gone UNION ALL SELECT 2, * FROM new) g)" \
-	" SELECT string_agg(s, '' ORDER BY step, s) FROM (" \
-	"  SELECT 0 AS step, format('ALTER VIEW %s OWNER TO %s;', o.name, o.tab_owner::regrole) AS s FROM o WHERE o.view_owner <> o.tab_owner" \
-	"  UNION ALL SELECT 0, format('ALTER VIEW %s %s;', o.name, CASE WHEN o.owner_rights THEN 'RESET (security_invoker)' ELSE 'SET (security_invoker = true)' END)" \
+	" SELECT view, string_agg(s, '' ORDER BY step, s) FROM (" \
+	"  SELECT o.view, 0 AS step, format('ALTER VIEW %s OWNER TO %s;', o.name, o.tab_owner::regrole) AS s FROM o WHERE o.view_owner <> o.tab_owner" \
+	"  UNION ALL SELECT o.view, 0, format('ALTER VIEW %s %s;', o.name, CASE WHEN o.owner_rights THEN 'RESET (security_invoker)' ELSE 'SET (security_invoker = true)' END)" \
 	"   FROM o WHERE o.owner_rights = coalesce(o.options @> '{security_invoker=true}', false)" \
-	"  UNION ALL SELECT 1, format('REVOKE %s ON %s FROM %s CASCADE;', g.what, o.name, g.role) FROM o, named g WHERE g.step = 1" \
-	"  UNION ALL SELECT 2, format('GRANT %s ON %s TO %s%s;', g.what, o.name, g.role, CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' END) FROM o, named g WHERE g.step = 2" \
-	"  UNION ALL SELECT 3, format('COMMENT ON %s IS %s;', CASE WHEN c.att IS NULL THEN 'VIEW ' || o.name ELSE 'COLUMN ' || o.name || '.' || quote_ident(c.att) END," \
+	"  UNION ALL SELECT g.view, 1, format('REVOKE %s ON %s FROM %s CASCADE;', g.what, g.name, g.role) FROM named g WHERE g.step = 1" \
+	"  UNION ALL SELECT g.view, 2, format('GRANT %s ON %s TO %s%s;', g.what, g.name, g.role, CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' END) FROM named g WHERE g.step = 2" \
+	"  UNION ALL SELECT c.view, 3, format('COMMENT ON %s IS %s;', CASE WHEN c.att IS NULL THEN 'VIEW ' || c.name ELSE 'COLUMN ' || c.name || '.' || quote_ident(c.att) END," \
 	"    coalesce(quote_literal(td.description), 'NULL'))" \
-	"   FROM o, cols c LEFT JOIN pg_description vd ON vd.objoid = $1 AND vd.classoid = 'pg_class'::regclass AND vd.objsubid = c.view_no" \
-	"   LEFT JOIN pg_description td ON td.objoid = $2 AND td.classoid = 'pg_class'::regclass AND td.objsubid = c.tab_no" \
+	"   FROM cols c LEFT JOIN pg_description vd ON vd.objoid = c.view AND vd.classoid = 'pg_class'::regclass AND vd.objsubid = c.view_no" \
+	"   LEFT JOIN pg_description td ON td.objoid = c.tab AND td.classoid = 'pg_class'::regclass AND td.objsubid = c.tab_no" \
 	"   WHERE vd.description IS DISTINCT FROM td.description" \
-	"  UNION ALL SELECT 4, format('ALTER VIEW %s ALTER COLUMN %I %s;', o.name, c.att, coalesce('SET DEFAULT ' || pg_get_expr(td.adbin, td.adrelid), 'DROP DEFAULT'))" \
-	"   FROM o, cols c LEFT JOIN pg_attrdef vd ON vd.adrelid = $1 AND vd.adnum = c.view_no" \
+	"  UNION ALL SELECT c.view, 4, format('ALTER VIEW %s ALTER COLUMN %I %s;', c.name, c.att, coalesce('SET DEFAULT ' || pg_get_expr(td.adbin, td.adrelid), 'DROP DEFAULT'))" \
+	"   FROM cols c LEFT JOIN pg_attrdef vd ON vd.adrelid = c.view AND vd.adnum = c.view_no" \
 	"   LEFT JOIN (pg_attrdef td JOIN pg_attribute ta ON ta.attrelid = td.adrelid AND ta.attnum = td.adnum AND ta.attgenerated = '')" \
-	"    ON td.adrelid = $2 AND td.adnum = c.tab_no" \
-	"   WHERE c.att IS NOT NULL AND pg_get_expr(vd.adbin, vd.adrelid) IS DISTINCT FROM pg_get_expr(td.adbin, td.adrelid)) x"
+	"    ON td.adrelid = c.tab AND td.adnum = c.tab_no" \
+	"   WHERE c.att IS NOT NULL AND pg_get_expr(vd.adbin, vd.adrelid) IS DISTINCT FROM pg_get_expr(td.adbin, td.adrelid)) x GROUP BY view ORDER BY view"
 
-/* Bring one version view in line with its table; returns whether that took anything. */
-static int
-follow(Oid view, Oid table)
+/* Bring rights, comments and defaults of views in line with their tables'; the views that were changed. */
+static List *
+follow_rights(List *views, List *tables)
+{
+	SqlRows    *rows = sql_queryp(PROPERTIES, P_text(oid_array(views)), P_text(oid_array(tables)));
+	List	   *changed = NIL;
+
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) sql_exec(rows->v[r][1]);
+		changed = lappend_oid(changed, (Oid) strtoul(rows->v[r][0], NULL, 10));
+	}
+	return changed;
+}
+
+/* Bring the columns and the name of a version view in line with its table; returns whether that took anything. */
+static bool
+follow_columns(Oid view, Oid table)
 {
 	List	   *atts = view_columns(view, table);
 	int			changes;
-	char	   *sql;
 
-	if (atts == NIL)			/* the user's own */
-		return 0;
 	changes = rename_view_columns(view, table, atts);
 	if (strcmp(get_rel_name(view), get_rel_name(table)) != 0)
 	{
 		changes++;
 		(void) sql_exec(psprintf("ALTER VIEW %s RENAME TO %s", sql_relation_name(view), quote_identifier(get_rel_name(table))));
 	}
-	changes += append_view_columns(view, table, atts);
-	sql = sql_textp(PROPERTIES, P_oid(view), P_oid(table));
-	if (sql)
-	{
-		changes++;
-		(void) sql_exec(sql);
-	}
-	return changes > 0;
-}
-
-/* A view can enforce column grants or row-level security, not both. */
-static void
-check_rights(Oid table)
-{
-	(void) view_plain_sql("x", table);
+	return changes + append_view_columns(view, table, atts) > 0;
 }
 
 /* ---- statements ---- */
 
 /* Note that a statement changes a table, and those that inherit from it. */
 static void
-add_table(Handmade *change, Oid relid, Effect effect, bool cascade)
+add_table(Handmade *change, Oid relid, Effect effect)
 {
 	char		kind = OidIsValid(relid) ? get_rel_relkind(relid) : 0;
-	Identity	saved;
-	ListCell   *lc;
 
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_FOREIGN_TABLE)
 		return;
-	if (!handmade_concerns(get_rel_namespace(relid)) && !has_subclass(relid))
-		return;
-	own_begin(&saved);
-	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
-	{
-		ChangedTable *t;
-
-		relid = lfirst_oid(lc);
-		if (!handmade_concerns(get_rel_namespace(relid)) || chain_changing(relid))
-			continue;
-		settle_chained(relid);
-		t = palloc0(sizeof(ChangedTable));
-		t->relid = relid;
-		t->schema = get_rel_namespace(relid);
-		t->views = views_of(relid);
-		change->tables = lappend(change->tables, t);
-		if (effect == REPLACE)
-			drop_version_views(t, cascade);
-	}
-	identity_end(&saved);
+	change->effect = Max(change->effect, effect);
+	if (has_subclass(relid))
+		change->relids = list_concat_unique_oid(change->relids, find_all_inheritors(relid, NoLock, NULL));
+	else if (handmade_concerns(get_rel_namespace(relid)))
+		change->relids = lappend_oid(change->relids, relid);
 }
 
 /* The table of a name, if the current user may change it: otherwise the statement itself says so. */
@@ -411,7 +420,7 @@ begin_alter(Handmade *change, const AlterTableStmt *stmt)
 		concerns = concerns || effect == REPLACE || type == AT_AddColumn || type == AT_ColumnDefault || type == AT_ChangeOwner || type == AT_EnableRowSecurity;
 	}
 	if (concerns)
-		add_table(change, relid, effect, false);
+		add_table(change, relid, effect);
 }
 
 /* The base schema a table is to be made in. */
@@ -448,7 +457,7 @@ begin_grant(Handmade *change, const GrantStmt *stmt)
 
 		if (stmt->targtype == ACL_TARGET_OBJECT)
 		{
-			add_table(change, RangeVarGetRelid(lfirst(lc), NoLock, true), FOLLOW, false);
+			add_table(change, RangeVarGetRelid(lfirst(lc), NoLock, true), FOLLOW_RIGHTS);
 			continue;
 		}
 		schema = stmt->targtype == ACL_TARGET_ALL_IN_SCHEMA ? get_namespace_oid(strVal(lfirst(lc)), true) : InvalidOid;
@@ -456,7 +465,7 @@ begin_grant(Handmade *change, const GrantStmt *stmt)
 			continue;
 		rows = admin_queryp("SELECT oid FROM pg_class WHERE relnamespace = $1 AND relkind IN ('r', 'p', 'f') ORDER BY oid", P_oid(schema));
 		for (uint64 r = 0; r < rows->n; r++)
-			add_table(change, (Oid) strtoul(rows->v[r][0], NULL, 10), FOLLOW, false);
+			add_table(change, (Oid) strtoul(rows->v[r][0], NULL, 10), FOLLOW_RIGHTS);
 	}
 }
 
@@ -471,7 +480,7 @@ begin_comment(Handmade *change, const CommentStmt *stmt)
 	if (stmt->objtype == OBJECT_COLUMN)
 		name = list_truncate(list_copy(name), list_length(name) - 1);
 	if (name)
-		add_table(change, own_table(makeRangeVarFromNameList(name)), FOLLOW, false);
+		add_table(change, own_table(makeRangeVarFromNameList(name)), FOLLOW_RIGHTS);
 }
 
 /* DROP TABLE. */
@@ -482,7 +491,8 @@ begin_drop(Handmade *change, const DropStmt *stmt)
 
 	if (stmt->removeType == OBJECT_TABLE || stmt->removeType == OBJECT_FOREIGN_TABLE)
 		foreach(lc, stmt->objects)
-			add_table(change, own_table(makeRangeVarFromNameList(lfirst(lc))), REPLACE, stmt->behavior == DROP_CASCADE);
+			add_table(change, own_table(makeRangeVarFromNameList(lfirst(lc))), REPLACE);
+	change->cascade = stmt->behavior == DROP_CASCADE;
 }
 
 /* SET SCHEMA: the table leaves the versions of one schema and enters those of another. */
@@ -493,7 +503,7 @@ begin_move(Handmade *change, const AlterObjectSchemaStmt *stmt)
 
 	if (stmt->objectType != OBJECT_TABLE && stmt->objectType != OBJECT_FOREIGN_TABLE)
 		return;
-	add_table(change, own_table(stmt->relation), REPLACE, false);
+	add_table(change, own_table(stmt->relation), REPLACE);
 	if (OidIsValid(schema) && handmade_concerns(schema))
 		change->schemas = list_append_unique_oid(change->schemas, schema);
 }
@@ -504,7 +514,7 @@ begin_rename(Handmade *change, const RenameStmt *stmt)
 {
 	if (stmt->renameType == OBJECT_TABLE || stmt->renameType == OBJECT_FOREIGN_TABLE ||
 		(stmt->renameType == OBJECT_COLUMN && (stmt->relationType == OBJECT_TABLE || stmt->relationType == OBJECT_FOREIGN_TABLE)))
-		add_table(change, own_table(stmt->relation), FOLLOW, false);
+		add_table(change, own_table(stmt->relation), FOLLOW);
 }
 
 /* Find out what a statement changes. */
@@ -544,20 +554,59 @@ begin_statement(Handmade *change, Node *stmt)
 	}
 }
 
-/* Lock the views that are to follow, before the statement locks their tables. */
+/* List the tables that no migration changes. */
 static void
-lock_views(const Handmade *change)
+list_tables(Handmade *change)
 {
+	List	   *migrating = NIL;
+	ListCell   *lc;
+
+	foreach(lc, chain_tables(migrations_active()))
+		if (((MigratedTable *) lfirst(lc))->kind == TABLE_CHANGED)
+			migrating = lappend_oid(migrating, ((MigratedTable *) lfirst(lc))->relid);
+	list_sort(change->relids, list_oid_cmp);
+	list_deduplicate_oid(change->relids);
+	foreach(lc, change->relids)
+	{
+		ChangedTable *t;
+
+		if (!handmade_concerns(get_rel_namespace(lfirst_oid(lc))) || list_member_oid(migrating, lfirst_oid(lc)))
+		{
+			change->relids = foreach_delete_current(change->relids, lc);
+			continue;
+		}
+		t = palloc0(sizeof(ChangedTable));
+		t->relid = lfirst_oid(lc);
+		t->schema = get_rel_namespace(t->relid);
+		change->tables = lappend(change->tables, t);
+	}
+}
+
+/* Find the views, and drop those in the way, or lock those that follow before the statement locks their tables. */
+static void
+prepare(Handmade *change)
+{
+	Identity	saved;
+	char	   *relids;
 	ListCell   *lc;
 	ListCell   *vc;
 
+	own_begin(&saved);
+	list_tables(change);		/* from here on, relids are those of the tables */
+	relids = oid_array(change->relids);
+	settle_chained(relids);
+	find_views(change, relids);
 	foreach(lc, change->tables)
 	{
 		ChangedTable *t = lfirst(lc);
 
-		foreach(vc, t->dropped ? NIL : t->views)
-			LockRelationOid(((VersionView *) lfirst(vc))->oid, AccessExclusiveLock);
+		if (change->effect == REPLACE)
+			drop_version_views(t, change->cascade);
+		else
+			foreach(vc, change->effect == FOLLOW ? t->views : NIL)
+				LockRelationOid(((VersionView *) lfirst(vc))->oid, AccessExclusiveLock);
 	}
+	identity_end(&saved);
 }
 
 Handmade *
@@ -568,10 +617,10 @@ handmade_begin(Node *stmt)
 	if (creating_extension)
 		return NULL;
 	begin_statement(change, stmt);
-	if (change->tables == NIL && change->schemas == NIL)
+	if (change->relids == NIL && change->schemas == NIL)
 		return NULL;
-	if (!IsA(stmt, GrantStmt) && !IsA(stmt, CommentStmt))
-		lock_views(change);
+	if (change->relids)
+		prepare(change);
 	return change;
 }
 
@@ -590,20 +639,39 @@ make_again(const ChangedTable *t)
 	}
 }
 
-/* Let the views of a table follow it. */
+/* Let the views of tables follow them. */
 static void
-end_table(const ChangedTable *t)
+end_tables(const Handmade *change)
 {
+	List	   *views = NIL;
+	List	   *tables = NIL;
+	List	   *left = NIL;
 	ListCell   *lc;
+	ListCell   *vc;
 
-	if (get_rel_name(t->relid) == NULL || get_rel_namespace(t->relid) != t->schema)
-		return;
-	check_rights(t->relid);
-	if (t->dropped)
-		make_again(t);
-	else
-		foreach(lc, t->views)
-			(void) follow(((VersionView *) lfirst(lc))->oid, t->relid);
+	foreach(lc, change->tables)
+	{
+		const ChangedTable *t = lfirst(lc);
+
+		CHECK_FOR_INTERRUPTS();
+		if (get_rel_name(t->relid) == NULL || get_rel_namespace(t->relid) != t->schema)
+			continue;
+		left = lappend_oid(left, t->relid);
+		foreach(vc, change->effect == REPLACE ? NIL : t->views)
+		{
+			VersionView *v = lfirst(vc);
+
+			if (change->effect == FOLLOW)
+				(void) follow_columns(v->oid, t->relid);
+			views = lappend_oid(views, v->oid);
+			tables = lappend_oid(tables, t->relid);
+		}
+		if (change->effect == REPLACE)
+			make_again(t);
+	}
+	view_check_rights(oid_array(left));
+	if (views)
+		(void) follow_rights(views, tables);
 }
 
 /* Make the views of new tables in the versions that are in use: the current one and those of active migrations. */
@@ -629,8 +697,8 @@ handmade_end(Handmade *change)
 
 	CommandCounterIncrement();
 	own_begin(&saved);
-	foreach(lc, change->tables)
-		end_table(lfirst(lc));
+	if (change->tables)
+		end_tables(change);
 	foreach(lc, change->schemas)
 		(void) make_new_views(get_namespace_name(lfirst_oid(lc)));
 	identity_end(&saved);
@@ -640,7 +708,10 @@ int
 handmade_refresh(const char *base)
 {
 	Identity	saved;
-	int			changes;
+	List	   *views = NIL;
+	List	   *tables = NIL;
+	List	   *changed = NIL;
+	int			made;
 	SqlRows    *rows;
 
 	own_begin(&saved);
@@ -652,18 +723,22 @@ handmade_refresh(const char *base)
 					  " AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass"
 					  " AND (v.relname = t.relname OR NOT EXISTS (SELECT FROM pg_class x WHERE x.relnamespace = v.relnamespace AND x.relname = t.relname))"
 					  " ORDER BY 1, 2", P_text(base));
-	changes = 0;
 	for (uint64 r = 0; r < rows->n; r++)
 	{
 		Oid			table = (Oid) strtoul(rows->v[r][0], NULL, 10);
+		Oid			view = (Oid) strtoul(rows->v[r][1], NULL, 10);
 
 		CHECK_FOR_INTERRUPTS();
-		if (chain_changing(table))
+		if (chain_changing(table) || view_columns(view, table) == NIL)
 			continue;
-		check_rights(table);
-		changes += follow((Oid) strtoul(rows->v[r][1], NULL, 10), table);
+		if (follow_columns(view, table))
+			changed = lappend_oid(changed, view);
+		views = lappend_oid(views, view);
+		tables = lappend_oid(tables, table);
 	}
-	changes += make_new_views(base);
+	view_check_rights(oid_array(tables));
+	changed = list_union_oid(changed, follow_rights(views, tables));
+	made = make_new_views(base);
 	identity_end(&saved);
-	return changes;
+	return list_length(changed) + made;
 }

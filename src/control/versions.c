@@ -10,6 +10,7 @@
 #include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "base/settings.h"
@@ -70,13 +71,16 @@ plain_views(List *list, const SqlRows *rows)
 static void
 run_all(List *sqls)
 {
+	int			level = NewGUCNestLevel();
 	ListCell   *lc;
 
+	settings_own(OWN_HIDDEN);
 	foreach(lc, sqls)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) sql_exec(lfirst(lc));
 	}
+	AtEOXact_GUC(false, level);
 }
 
 /* The views of a version in which an earlier migration's shows a table, if this version has no view of that name yet. */
