@@ -25,10 +25,7 @@ definition_read(const char *text, const char *options)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("definition is empty"),
 				 errhint("Pass ALTER TABLE statements or a JSON manifest.")));
-	if (*start != '{')
-		return definition_ddl(text, options);
-	definition_refuse_updown(options);
-	return definition_json(text);
+	return *start == '{' ? definition_json(text, options) : definition_ddl(text, options);
 }
 
 /* Appends an operation to a definition. */

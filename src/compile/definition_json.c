@@ -11,6 +11,7 @@
 #include "lib/stringinfo.h"
 
 #include "compile/definition_json.h"
+#include "store/options.h"
 
 /* An operation of the format */
 typedef struct OperationFormat
@@ -140,33 +141,58 @@ manifest_name(const JsonNode *root, const char *key)
 	return pstrdup(node->text);
 }
 
-/* Reads a manifest. */
-Definition *
-definition_json(const char *text)
+/* Reads the operations of a manifest, which have their own up and down. */
+static Definition *
+read_operations(const JsonNode *root, const char *own_options, const char *options)
 {
 	Definition *definition = palloc0(sizeof(Definition));
-	JsonNode   *root = json_node_parse(text, "manifest", "");
-	JsonNode   *operations;
-	JsonNode   *options;
+	JsonNode   *operations = json_node_member(root, "operations");
 	ListCell   *lc;
+
+	if (operations == NULL)
+		json_missing_key(root, "operations", NULL);
+	if (operations->children == NIL)
+		json_must_not_be_empty(operations);
+	definition_refuse_updown(own_options);
+	definition_refuse_updown(options);
+	foreach(lc, operations->children)
+		read_operation(definition, lfirst(lc));
+	return definition;
+}
+
+/* Reads the statements of a manifest that wraps a DDL definition, as mig_export does. */
+static Definition *
+read_ddl(const JsonNode *ddl, const char *own_options, const char *options)
+{
+	if (json_node_member(ddl->parent, "operations") != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("manifest has both \"ddl\" and \"operations\""),
+				 errhint("Make a migration of each.")));
+	return definition_ddl(ddl->text, options_over(own_options, options));
+}
+
+/* Reads a manifest. */
+Definition *
+definition_json(const char *text, const char *options)
+{
+	JsonNode   *root = json_node_parse(text, "manifest", "");
+	Definition *definition;
+	JsonNode   *ddl;
+	JsonNode   *member;
+	char	   *own_options;
 
 	if (root->kind != JSON_KIND_OBJECT)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("manifest must be an object, not %s", json_kind_name(root->kind))));
 	json_check_object(root, manifest_fields);
+	ddl = json_node_member(root, "ddl");
+	member = json_node_member(root, "options");
+	own_options = member ? pstrdup(member->text) : NULL;
+	definition = ddl ? read_ddl(ddl, own_options, options) : read_operations(root, own_options, options);
 	definition->name = manifest_name(root, "name");
 	definition->version = manifest_name(root, "version_schema");
-	options = json_node_member(root, "options");
-	if (options != NULL)
-	{
-		definition_refuse_updown(options->text);
-		definition->options = pstrdup(options->text);
-	}
-	operations = json_node_member(root, "operations");
-	if (operations->children == NIL)
-		json_must_not_be_empty(operations);
-	foreach(lc, operations->children)
-		read_operation(definition, lfirst(lc));
+	definition->options = own_options;
 	return definition;
 }

@@ -22,7 +22,8 @@ const Field manifest_fields[] = {
 	{"name", VALUE_STRING},
 	{"version_schema", VALUE_STRING},
 	{"options", VALUE_OBJECT},
-	{"operations", VALUE_ARRAY, true},
+	{"operations", VALUE_ARRAY},	/* or: */
+	{"ddl", VALUE_STRING},
 	{NULL}
 };
 

@@ -114,7 +114,7 @@ typedef struct Definition
  */
 extern Definition *definition_read(const char *text, const char *options);
 extern Definition *definition_ddl(const char *text, const char *options);
-extern Definition *definition_json(const char *text);
+extern Definition *definition_json(const char *text, const char *options);
 
 /*
  * Positions. Between source_begin() and source_end(), an error's position points into `source` (not into the caller's statement), and its context

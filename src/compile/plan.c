@@ -518,8 +518,7 @@ plan_compile(const char *name, const char *definition, const char *options, LOCK
 	level = NewGUCNestLevel();
 	setting_set("standard_conforming_strings", "on");
 	p->lock = lock;
-	p->options = d->options ? sql_textp("SELECT ($1 || $2)::text", P_jsonb(d->options), P_jsonb(options ? options : "{}"))
-		: pstrdup(options ? options : "{}");
+	p->options = options_over(d->options, options);
 	options_check(p->options, false);
 	plan_names(p, name, d);
 	chain_begin(p, d);

@@ -16,6 +16,12 @@ option_text(const char *options, const char *key)
 	return sql_textp("SELECT $1 ->> $2", P_jsonb(options), P_text(key));
 }
 
+char *
+options_over(const char *own, const char *options)
+{
+	return sql_textp("SELECT (coalesce($1, '{}') || coalesce($2, '{}'))::text", P_jsonb(own), P_jsonb(options));
+}
+
 /* The options there are: their JSON types, and whether mig_set may change them. */
 static const struct
 {
