@@ -63,17 +63,29 @@ add_single(Builder *b, StepPhase phase, StepKind kind, const Table *t, LOCKMODE 
 
 /* ---- expand ---- */
 
-/* Present names of the tables that a migration changes, as an array. */
+/* Names as an SQL array. */
+static char *
+name_array(List *names)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, names)
+		appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", quote_literal_cstr(lfirst(lc)));
+	return psprintf("ARRAY[%s]::pg_catalog.text[]", buf.data);
+}
+
+/* Present names of the tables that a migration changes, as an SQL array. */
 static char *
 table_names(const MigPlan *p)
 {
-	StringInfoData names;
+	List	   *names = NIL;
 	ListCell   *lc;
 
-	initStringInfo(&names);
 	foreach(lc, p->tables)
-		appendStringInfo(&names, "%s%s", names.len ? ", " : "", quote_literal_cstr(((Table *) lfirst(lc))->name));
-	return psprintf("ARRAY[%s]::pg_catalog.text[]", names.data);
+		names = lappend(names, ((Table *) lfirst(lc))->name);
+	return name_array(names);
 }
 
 /* Views of the tables that a migration leaves alone, as they are when it expands; also_changed: and of those that it changes. */
@@ -317,7 +329,38 @@ closed_view(Builder *b, const Table *t)
 			 psprintf("DROP VIEW IF EXISTS %s", sql_qualified(b->plan->version_schema, t->new_name)))->keep = true;
 }
 
-/* The expand transaction: views of other tables first, the migrating tables' locks last. */
+/*
+ * Locks on the tables that created ones refer to by foreign keys, in order with the others: CREATE TABLE would take them as it comes. On trial, the created
+ * tables are there.
+ */
+static void
+lock_referenced(Builder *b)
+{
+	const MigPlan *p = b->plan;
+	SqlRows    *rows;
+
+	if (p->created == NIL)
+		return;
+	rows = sql_queryp(psprintf("WITH made AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = ANY (%s)"
+							   "  AND n.nspname = CASE WHEN c.relname = ANY (%s) THEN $2 ELSE $1 END)"
+							   " SELECT DISTINCT k.confrelid FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid IN (SELECT oid FROM made)"
+							   " AND k.confrelid NOT IN (SELECT oid FROM made) ORDER BY 1", name_array(p->created), name_array(p->parked)),
+					  P_text(p->schema), P_text(p->inner_schema));
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		Oid			relid = (Oid) strtoul(rows->v[r][0], NULL, 10);
+		char	   *name = sql_relation_name(relid);
+		Step	   *s = add_step(b, STEP_EXPAND, STEP_SQL, NULL, ShareRowExclusiveLock,
+								 psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", name), NULL);
+
+		s->relation = name;
+		s->relid = relid;
+		s->superuser = true;
+		s->note = "a table that is created refers to it";
+	}
+}
+
+/* The expand transaction: views of other tables first, while no lock is held that clients wait for; the migrating tables' locks last. */
 static void
 plan_expand(Builder *b)
 {
@@ -340,6 +383,8 @@ plan_expand(Builder *b)
 				 psprintf("DROP SCHEMA IF EXISTS %s", quote_identifier(p->baseline)));
 		plain_views(b, p->baseline, true);
 	}
+	plain_views(b, p->version_schema, false);
+	lock_referenced(b);
 	plan_statements(b, STEP_EXPAND, p->early);
 	foreach(lc, p->parked)
 	{
@@ -349,7 +394,8 @@ plan_expand(Builder *b)
 			add_step(b, STEP_EXPAND, STEP_SQL, NULL, NoLock, view_plain_sql(p->version_schema, relid),
 					 psprintf("DROP VIEW IF EXISTS %s", sql_qualified(p->version_schema, lfirst(lc))));
 	}
-	plain_views(b, p->version_schema, false);
+	if (p->early)				/* may have made tables */
+		plain_views(b, p->version_schema, false);
 	foreach(lc, p->tables)
 		if (!((Table *) lfirst(lc))->dropped)
 			closed_view(b, lfirst(lc));
