@@ -6,13 +6,13 @@ CREATE ROLE regress_owner;
 CREATE ROLE regress_operator;
 CREATE ROLE regress_other;
 SELECT format('GRANT CREATE ON DATABASE %I TO regress_owner', current_database()) \gexec
-CREATE SCHEMA app AUTHORIZATION regress_owner;
+CREATE SCHEMA trail AUTHORIZATION regress_owner;
 CREATE SCHEMA copy AUTHORIZATION regress_owner;
-GRANT USAGE ON SCHEMA app TO PUBLIC;
+GRANT USAGE ON SCHEMA trail TO PUBLIC;
 
 -- One of each kind, in a schema; one rolled back, one not ended
 SET ROLE regress_owner;
-SET search_path = app;
+SET search_path = trail;
 CREATE PROCEDURE mt_do(name text, definition text, options jsonb DEFAULT '{}') LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM mig_start(name, definition, options);
@@ -33,16 +33,16 @@ CALL mt_do('04', '{"ddl": "ALTER TABLE u ADD c int", "options": {"up": {"u.c": "
 SELECT mig_start('05', 'ALTER TABLE u DROP c');
 CALL mig_wait('05');
 SELECT name, schema, version_schema, outcome, definition, options, started_at < ended_at AS times, started_by = session_user AS started_by_us, ended_by = session_user AS ended_by_us,
-	(SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(phase_seconds) k) AS phases, longest_lock_ms >= 0 AS lock FROM mig_history('app') \gx
+	(SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(phase_seconds) k) AS phases, longest_lock_ms >= 0 AS lock FROM mig_history('trail') \gx
 SELECT count(*) FROM mig_history('copy');
-SELECT count(*) FROM mig_history() WHERE schema = 'app';
-SELECT e FROM mig_export('app') e;
+SELECT count(*) FROM mig_history() WHERE schema = 'trail';
+SELECT e FROM mig_export('trail') e;
 
 -- The manifests as they are make the same again: here in another schema, under other names
 DO $$
 DECLARE e jsonb;
 BEGIN
-	CREATE TEMP TABLE manifests AS SELECT n, m FROM mig_export('app') WITH ORDINALITY x (m, n);
+	CREATE TEMP TABLE manifests AS SELECT n, m FROM mig_export('trail') WITH ORDINALITY x (m, n);
 	FOR e IN SELECT m FROM manifests ORDER BY n LOOP
 		PERFORM mig_start('again ' || (e ->> 'name'), e::text, '{"schema": "copy"}');
 		COMMIT;
@@ -54,8 +54,8 @@ BEGIN
 END$$;
 SELECT mig_rollback('05');
 DROP PROCEDURE mt_do;
-SELECT * FROM mt.differences('app', 'copy');
-SELECT count(*) FROM manifests a JOIN mig_export('copy') WITH ORDINALITY b (m, n) USING (n) WHERE a.m - 'name' = jsonb_set(b.m - 'name', '{options,schema}', '"app"');
+SELECT * FROM mt.differences('trail', 'copy');
+SELECT count(*) FROM manifests a JOIN mig_export('copy') WITH ORDINALITY b (m, n) USING (n) WHERE a.m - 'name' = jsonb_set(b.m - 'name', '{options,schema}', '"trail"');
 
 -- A manifest of DDL: what it may say
 SELECT * FROM mt.refused('{"ddl": "ALTER TABLE u DROP c", "operations": []}');
@@ -69,19 +69,19 @@ SELECT mig_start('{"ddl": "ALTER TABLE u DROP c"}');
 
 -- Who may see what
 SET ROLE regress_operator;
-SELECT name, outcome, definition, options FROM mig_history('app');
-SELECT * FROM mt.try('SELECT count(*) FROM mig_export(%L)', 'app');
+SELECT name, outcome, definition, options FROM mig_history('trail');
+SELECT * FROM mt.try('SELECT count(*) FROM mig_export(%L)', 'trail');
 SET ROLE regress_other;
-SELECT name, outcome, definition, options, started_by IS NOT NULL AS who FROM mig_history('app');
-SELECT * FROM mt.try('SELECT count(*) FROM mig_export(%L)', 'app');
+SELECT name, outcome, definition, options, started_by IS NOT NULL AS who FROM mig_history('trail');
+SELECT * FROM mt.try('SELECT count(*) FROM mig_export(%L)', 'trail');
 SELECT count(manifest) FROM mig.history;
 RESET ROLE;
-SELECT count(*) FROM mig_export('app');
+SELECT count(*) FROM mig_export('trail');
 GRANT pg_monitor TO regress_other;
 SET ROLE regress_other;
-SELECT count(*) FROM mig_export('app');
+SELECT count(*) FROM mig_export('trail');
 RESET ROLE;
 RESET search_path;
-SELECT mt.clean('app', 'copy');
+SELECT mt.clean('trail', 'copy');
 DROP OWNED BY regress_owner, regress_operator, regress_other;
 DROP ROLE regress_owner, regress_operator, regress_other;

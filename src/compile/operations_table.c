@@ -28,5 +28,18 @@ apply_rename_table(Table *t, const Operation *op)
 void
 apply_drop_table(Table *t, const Operation *op)
 {
+	ListCell   *lc;
+
 	t->dropped = true;
+	/* what the definition did to it before has no effect */
+	t->edits = t->rules = t->new_indexes = t->foreign_keys = NIL;
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		c->second = false;
+		c->dropped = c->att == 0;
+		if (c->dropped)
+			t->columns = foreach_delete_current(t->columns, lc);
+	}
 }

@@ -301,14 +301,17 @@ add_sequence_column(MigPlan *p, const Operation *op)
 	Table	   *t = plan_table(p, op, op->table);
 	Operation	create = *op;
 	Operation  *column;
+	Statement  *st;
 
 	if (op->if_exists && shape_column(t, op->column, true))
 		return;
 	create.table = NULL;
 	column = sequence_column(t, op, &create.sql, &create.undo);
 	plan_plain_statement(p, &create);
-	((Statement *) llast(p->early))->relation = column->name;
+	st = llast(p->early);
+	st->relation = column->name;
 	shape_apply(t, column);
+	st->owner = shape_column(t, op->column, false);
 }
 
 /* An operation on an index names no table: find it. */

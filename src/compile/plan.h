@@ -21,6 +21,7 @@ typedef struct Statement
 	const char *tail;
 	List	   *shape;			/* SnapshotColumn *: the names of columns that tail may have */
 	const Operation *op;
+	const Column *owner;		/* it makes this column's sequence: not when the column is dropped again */
 	bool		unchecked;		/* a function's body, that may be about the version's tables */
 } Statement;
 

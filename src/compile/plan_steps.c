@@ -107,9 +107,11 @@ plan_statements(Builder *b, StepPhase phase, List *statements)
 	foreach(lc, statements)
 	{
 		Statement  *st = lfirst(lc);
-		Step	   *s = add_step(b, phase, STEP_SQL, NULL, NoLock, statement_sql(b->plan, st, st->sql),
-								 st->undo ? statement_sql(b->plan, st, st->undo) : NULL);
+		Step	   *s;
 
+		if (st->owner && st->owner->dropped)
+			continue;
+		s = add_step(b, phase, STEP_SQL, NULL, NoLock, statement_sql(b->plan, st, st->sql), st->undo ? statement_sql(b->plan, st, st->undo) : NULL);
 		s->relation = st->relation;
 		s->note = unconstify(char *, st->note);
 	}
