@@ -24,7 +24,7 @@ definition_read(const char *text, const char *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("definition is empty"),
-				 errhint("Pass ALTER TABLE statements or a JSON manifest.")));
+				 errhint("Pass DDL statements or a JSON manifest.")));
 	return *start == '{' ? definition_json(text, options) : definition_ddl(text, options);
 }
 

@@ -26,11 +26,11 @@ static const Refusal refused_statements[] = {
 	{T_InsertStmt, NULL, "Existing rows get their values from USING or the option \"up\"."},
 	{T_UpdateStmt, NULL, "Existing rows get their values from USING or the option \"up\"."},
 	{T_DeleteStmt, NULL, "Delete rows by itself, in small batches."},
-	{T_SelectStmt, NULL, "A definition is made of ALTER TABLE and COMMENT statements."},
+	{T_SelectStmt, NULL, "A definition is made of DDL statements."},
 	{T_TransactionStmt, NULL, "Leave it out: a migration is started in the caller's transaction and driven in transactions of its own."},
 	{T_VariableSetStmt, NULL, "Run SET before the call: expressions keep the settings of the start."},
-	{T_GrantStmt, NULL, "Grant on the table by itself: version views take its grants over when a migration starts; grant on open ones, too."},
-	{-1, NULL, "A definition is made of ALTER TABLE and COMMENT ON COLUMN or TABLE statements; run others by themselves."}
+	{T_GrantStmt, NULL, "Run it by itself: version views follow the grants of their tables."},
+	{-1, NULL, "A migration makes, changes and drops tables and what belongs to them, types, domains, sequences, functions and views; run this by itself."}
 };
 
 /* Sub-commands of ALTER TABLE */
@@ -49,7 +49,7 @@ static const Refusal refused_commands[] = {
 	{AT_DropOf, "NOT OF", HINT_LATER},
 	{AT_AttachPartition, "ATTACH PARTITION", HINT_LATER},
 	{AT_DetachPartition, "DETACH PARTITION", "Run ALTER TABLE ... DETACH PARTITION ... CONCURRENTLY by itself."},
-	{-1, "this form of ALTER TABLE", "Supported are ADD, DROP, RENAME and ALTER COLUMN (TYPE, DEFAULT, NOT NULL), and ADD CHECK, DROP and RENAME CONSTRAINT; run others by themselves."}
+	{-1, "this form of ALTER TABLE", "Run it by itself, when no migration of the table is active."}
 };
 
 /* Constraints of an added column */
@@ -62,7 +62,7 @@ static const Refusal refused_column_constraints[] = {
 static const Refusal refused_constraints[] = {
 	{CONSTR_EXCLUSION, "ADD EXCLUDE", "An exclusion constraint cannot be built without blocking writes: run it by itself."},
 	{CONSTR_NOTNULL, "ADD NOT NULL as a constraint of the table", "Write ALTER COLUMN ... SET NOT NULL."},
-	{-1, "this constraint", "Supported is CHECK; add others by themselves."}
+	{-1, "this constraint", "Add it by itself, when no migration of the table is active."}
 };
 
 /* Refuses something at its position. */
@@ -730,7 +730,7 @@ definition_ddl(const char *text, const char *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("definition contains no statement"),
-				 errhint("Pass ALTER TABLE statements or a JSON manifest.")));
+				 errhint("Pass DDL statements or a JSON manifest.")));
 	for (int i = 0; i < list_length(statements); i++)
 		read_statement(definition, source, list_nth_node(RawStmt, statements, i), i + 1);
 	definition_attach(definition, options);

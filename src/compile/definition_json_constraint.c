@@ -50,7 +50,8 @@ check_columns(const JsonNode *node, const char *key, List *columns, bool all)
 		if (!name_in(columns, entry->key))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s is for a column that the constraint does not have", json_node_path(entry))));
+					 errmsg("%s is for a column that the constraint does not have", json_node_path(entry)),
+					 errhint("The keys of \"up\" and \"down\" are those of \"columns\".")));
 	}
 	foreach(lc, columns)
 	{

@@ -304,7 +304,8 @@ check_constraint_keys(const JsonNode *constraint)
 		if (!taken && json_given(constraint, constraint_keys[i]))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s does not go with a constraint of type %s", json_node_path(json_node_member(constraint, constraint_keys[i])), kind->type)));
+					 errmsg("%s does not go with a constraint of type %s", json_node_path(json_node_member(constraint, constraint_keys[i])), kind->type),
+					 errhint("Leave it out.")));
 	}
 	return kind;
 }

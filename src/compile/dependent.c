@@ -111,7 +111,7 @@ static const char *const uses =
 " LEFT JOIN pg_publication_rel u ON f.classid = 'pg_publication_rel'::regclass AND u.oid = f.objid LEFT JOIN pg_publication b ON b.oid = u.prpubid"
 " LEFT JOIN pg_constraint k ON f.classid = 'pg_constraint'::regclass AND k.oid = f.objid"
 " LEFT JOIN pg_attrdef a ON f.classid = 'pg_attrdef'::regclass AND a.oid = f.objid"
-" WHERE coalesce(v.relkind, 'x') NOT IN ('i', 'S', 't')"
+" WHERE coalesce(v.relkind, 'x') NOT IN ('i', 'I', 'S', 't')"
 " AND NOT (k.oid IS NOT NULL AND CASE k.contype WHEN 'f' THEN $3 IS NULL OR k.oid = ANY ($3::oid[]) ELSE k.conrelid = $1 END)"
 " AND NOT (a.oid IS NOT NULL AND (a.adrelid = $1 AND a.adnum = ANY ($2::int[]) OR a.adrelid IN (SELECT objid FROM found)))"
 " AND NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = v.relnamespace AND (n.nspname LIKE '\\_mig\\_%'"

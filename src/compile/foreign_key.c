@@ -517,6 +517,7 @@ finish_referenced(const MigPlan *p, ForeignKey *f)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("foreign key \"%s\" of this migration refers to what the migration drops", f->name),
+				 errhint("Leave out the one or the other."),
 				 op_position(f->op)));
 }
 

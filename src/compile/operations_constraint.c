@@ -178,12 +178,14 @@ check_constraint_columns(const Table *t, const Operation *op, const Constr *k)
 	if (wrong != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("constraint \"%s\" does not have column \"%s\" at %s", op->name, strVal(linitial(wrong)), op->path)));
+				 errmsg("constraint \"%s\" does not have column \"%s\" at %s", op->name, strVal(linitial(wrong)), op->path),
+				 errhint("Leave that column out of \"up\" and \"down\".")));
 	wrong = list_difference(names, listed);
 	if (wrong != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("column \"%s\" of constraint \"%s\" has no \"down\" at %s", strVal(linitial(wrong)), op->name, op->path)));
+				 errmsg("column \"%s\" of constraint \"%s\" has no \"down\" at %s", strVal(linitial(wrong)), op->name, op->path),
+				 errhint("Give an expression for every column of the constraint; the column's own name changes nothing.")));
 }
 
 /* The operation with the constraint's only column as the one that its up and down are for */

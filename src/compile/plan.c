@@ -191,7 +191,8 @@ check_new_names(const MigPlan *plan)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_TABLE),
 					 errmsg("relation \"%s\" already exists", t->new_name),
-					 errdetail("This migration gives the name to another table, too.")));
+					 errdetail("This migration gives the name to another table, too."),
+					 errhint("Choose another name for one of them.")));
 		names = lappend(names, t->new_name);
 	}
 }

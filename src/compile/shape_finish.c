@@ -46,7 +46,8 @@ name_hidden(Table *t, bool aligned)
 					(errcode(ERRCODE_TOO_MANY_COLUMNS),
 					 errmsg("table \"%s\" has no attribute numbers left for this migration", t->name),
 					 errdetail("A table has %d in its life, dropped columns included; this one has used %d.",
-							   MaxHeapAttributeNumber, t->natts)));
+							   MaxHeapAttributeNumber, t->natts),
+					 errhint("Copy the rows to a new table, which begins to count anew.")));
 	}
 }
 
@@ -344,7 +345,8 @@ refuse_partitioned(const Table *t, const char *what, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("%s \"%s\" of partitioned table \"%s\" cannot be made or changed online yet", what, name, t->name),
-			 errdetail("On a partitioned table a migration can make, rename and drop indexes, rename, drop columns and constraints, and set defaults and comments.")));
+			 errdetail("On a partitioned table a migration can make, rename and drop indexes, rename, drop columns and constraints, and set defaults and comments."),
+			 errhint("Run it by itself, when no migration of the table is active.")));
 }
 
 /* Refuse what a partitioned table's rows would have to be converted or held to rules for. */
