@@ -20,6 +20,7 @@
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -68,22 +69,26 @@ struct Handmade
 
 /* ---- which schemas have versions ---- */
 
-static bool versioned_known = false;
 static List *versioned = NIL;	/* OIDs of base schemas; in TopMemoryContext */
+static uint64 schema_changes = 1;	/* schemas made or dropped, as far as this session has heard */
+static uint64 versioned_as_of = 0;	/* the list is that of so many */
 
 /* A schema was made or dropped: look again. */
 static void
 forget_versioned(Datum arg, int cache, uint32 hash)
 {
-	versioned_known = false;
+	schema_changes++;
 }
 
-/* Read which schemas have versions; not kept while the extension is being made. */
+/* Read which schemas have versions; while the extension is being made or dropped the list is empty, and not kept. */
 static void
 read_versioned(void)
 {
 	static bool registered = false;
+	uint64		now;
 	Oid			mig = get_namespace_oid("mig", true);
+	bool		installed = OidIsValid(mig) && OidIsValid(get_extension_oid("mig_control", true)) &&
+		OidIsValid(get_relname_relid("version_schema", mig));
 	MemoryContext old;
 	SqlRows    *rows;
 
@@ -92,26 +97,24 @@ read_versioned(void)
 	registered = true;
 	list_free(versioned);
 	versioned = NIL;
-	versioned_known = true;
-	if (!OidIsValid(mig))
-		return;
-	if (!OidIsValid(get_extension_oid("mig_control", true)) || !OidIsValid(get_relname_relid("version_schema", mig)))
+	now = schema_changes;		/* what is heard of from here on counts as later */
+	if (installed)
 	{
-		versioned_known = false;
-		return;
+		rows = admin_queryp("SELECT DISTINCT b.oid FROM mig.version_schema s JOIN pg_namespace b ON b.nspname = s.base_schema"
+							" JOIN pg_namespace v ON v.nspname = s.schema_name WHERE $1", P_bool(true));
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		for (uint64 r = 0; r < rows->n; r++)
+			versioned = lappend_oid(versioned, (Oid) strtoul(rows->v[r][0], NULL, 10));
+		MemoryContextSwitchTo(old);
 	}
-	rows = admin_queryp("SELECT DISTINCT b.oid FROM mig.version_schema s JOIN pg_namespace b ON b.nspname = s.base_schema"
-						" JOIN pg_namespace v ON v.nspname = s.schema_name WHERE $1", P_bool(true));
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	for (uint64 r = 0; r < rows->n; r++)
-		versioned = lappend_oid(versioned, (Oid) strtoul(rows->v[r][0], NULL, 10));
-	MemoryContextSwitchTo(old);
+	if (installed || !OidIsValid(mig))
+		versioned_as_of = now;
 }
 
 bool
 handmade_concerns(Oid schema)
 {
-	if (!versioned_known)
+	if (versioned_as_of != schema_changes)
 		read_versioned();
 	return list_member_oid(versioned, schema);
 }
@@ -126,20 +129,6 @@ own_begin(Identity *saved)
 	settings_own(OWN_HIDDEN);
 	sql_portable_texts();
 	setting_set("client_min_messages", "warning");
-}
-
-/* OIDs as an array literal. */
-static char *
-oid_array(List *oids)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, oids)
-		appendStringInfo(&buf, "%c%u", buf.len ? ',' : '{', lfirst_oid(lc));
-	appendStringInfoString(&buf, buf.len ? "}" : "{}");
-	return buf.data;
 }
 
 /* Attribute numbers of the table in a view's order; NIL when the view is not one that shows the table's columns. */
@@ -348,7 +337,7 @@ append_view_columns(Oid view, Oid table, List *atts)
 static List *
 follow_rights(List *views, List *tables)
 {
-	SqlRows    *rows = sql_queryp(PROPERTIES, P_text(oid_array(views)), P_text(oid_array(tables)));
+	SqlRows    *rows = sql_queryp(PROPERTIES, P_text(oids_literal(views)), P_text(oids_literal(tables)));
 	List	   *changed = NIL;
 
 	for (uint64 r = 0; r < rows->n; r++)
@@ -442,6 +431,19 @@ begin_create(Handmade *change, RangeVar *relation)
 		change->schemas = list_append_unique_oid(change->schemas, schema);
 }
 
+/* The table of a name, if the current user may grant anything on it or its columns. */
+static Oid
+grantable_table(const RangeVar *name)
+{
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+	AclMode		any = ACL_GRANT_OPTION_FOR(ACL_ALL_RIGHTS_RELATION);
+
+	if (OidIsValid(relid) && (pg_class_aclmask(relid, GetUserId(), any, ACLMASK_ANY) != 0 ||
+							  pg_attribute_aclcheck_all(relid, GetUserId(), ACL_GRANT_OPTION_FOR(ACL_ALL_RIGHTS_COLUMN), ACLMASK_ANY) == ACLCHECK_OK))
+		return relid;
+	return InvalidOid;
+}
+
 /* GRANT and REVOKE on tables. */
 static void
 begin_grant(Handmade *change, const GrantStmt *stmt)
@@ -457,7 +459,7 @@ begin_grant(Handmade *change, const GrantStmt *stmt)
 
 		if (stmt->targtype == ACL_TARGET_OBJECT)
 		{
-			add_table(change, RangeVarGetRelid(lfirst(lc), NoLock, true), FOLLOW_RIGHTS);
+			add_table(change, grantable_table(lfirst(lc)), FOLLOW_RIGHTS);
 			continue;
 		}
 		schema = stmt->targtype == ACL_TARGET_ALL_IN_SCHEMA ? get_namespace_oid(strVal(lfirst(lc)), true) : InvalidOid;
@@ -593,7 +595,7 @@ prepare(Handmade *change)
 
 	own_begin(&saved);
 	list_tables(change);		/* from here on, relids are those of the tables */
-	relids = oid_array(change->relids);
+	relids = oids_literal(change->relids);
 	settle_chained(relids);
 	find_views(change, relids);
 	foreach(lc, change->tables)
@@ -614,7 +616,7 @@ handmade_begin(Node *stmt)
 {
 	Handmade   *change = palloc0(sizeof(Handmade));
 
-	if (creating_extension)
+	if (creating_extension || XactReadOnly)	/* the statement itself says that it is refused */
 		return NULL;
 	begin_statement(change, stmt);
 	if (change->relids == NIL && change->schemas == NIL)
@@ -669,7 +671,7 @@ end_tables(const Handmade *change)
 		if (change->effect == REPLACE)
 			make_again(t);
 	}
-	view_check_rights(oid_array(left));
+	view_check_rights(oids_literal(left));
 	if (views)
 		(void) follow_rights(views, tables);
 }
@@ -736,7 +738,7 @@ handmade_refresh(const char *base)
 		views = lappend_oid(views, view);
 		tables = lappend_oid(tables, table);
 	}
-	view_check_rights(oid_array(tables));
+	view_check_rights(oids_literal(tables));
 	changed = list_union_oid(changed, follow_rights(views, tables));
 	made = make_new_views(base);
 	identity_end(&saved);

@@ -108,7 +108,7 @@ mark_take(Oid relid, int32 number, HeapTuple row)
 {
 	MarkKey		key = {relid, number, HeapTupleHeaderGetRawXmin(row->t_data), ItemPointerGetBlockNumber(&row->t_self)};
 	OffsetNumber offset = ItemPointerGetOffsetNumber(&row->t_self);
-	Marks	   *m = hash_search(marks, &key, HASH_FIND, NULL);
+	Marks	   *m = offset <= MaxHeapTuplesPerPage ? hash_search(marks, &key, HASH_FIND, NULL) : NULL;
 
 	if (m == NULL || (m->rows[offset / 64] & (UINT64CONST(1) << (offset % 64))) == 0)
 		return false;
