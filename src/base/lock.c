@@ -153,6 +153,16 @@ lock_pause(void)
 	}
 }
 
+LockWant *
+lock_want(Oid relid, LOCKMODE mode)
+{
+	LockWant   *want = palloc(sizeof(LockWant));
+
+	want->relid = relid;
+	want->mode = mode;
+	return want;
+}
+
 TimestampTz
 lock_relations(List *wants, int attempts)
 {

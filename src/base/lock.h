@@ -34,6 +34,8 @@ typedef struct LockWant
 	LOCKMODE	mode;
 } LockWant;
 
+extern LockWant *lock_want(Oid relid, LOCKMODE mode);	/* palloc'd */
+
 /*
  * Take all the locks of the list (LockWant *), in the order given, within one budget of mig_control.lock_timeout, trying
  * `attempts` times with a jittered pause between. All are released between two attempts. Raises 55P03 naming the blockers' pids and

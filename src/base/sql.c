@@ -136,6 +136,29 @@ sql_portable_texts(void)
 		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
+/* Parameters as SPI takes them */
+typedef struct Arguments
+{
+	Oid		   *types;
+	Datum	   *values;
+	char	   *nulls;
+} Arguments;
+
+/* Make them of ours, in the current memory context. */
+static Arguments
+unpack(int nparams, const SqlParam *params)
+{
+	Arguments	a = {palloc(sizeof(Oid) * Max(nparams, 1)), palloc(sizeof(Datum) * Max(nparams, 1)), palloc(Max(nparams, 1))};
+
+	for (int i = 0; i < nparams; i++)
+	{
+		a.types[i] = params[i].type;
+		a.values[i] = params[i].value;
+		a.nulls[i] = params[i].isnull ? 'n' : ' ';
+	}
+	return a;
+}
+
 /*
  * Run a statement inside an SPI connection; raises what it raises. Those with parameters are our own: a caller's search_path must not make other
  * functions and operators of them.
@@ -143,26 +166,18 @@ sql_portable_texts(void)
 static void
 execute(const char *sql, int nparams, const SqlParam *params, bool pin)
 {
-	Oid		   *types = palloc(sizeof(Oid) * Max(nparams, 1));
-	Datum	   *values = palloc(sizeof(Datum) * Max(nparams, 1));
-	char	   *nulls = palloc(Max(nparams, 1));
 	int			rc;
 
-	for (int i = 0; i < nparams; i++)
-	{
-		types[i] = params[i].type;
-		values[i] = params[i].value;
-		nulls[i] = params[i].isnull ? 'n' : ' ';
-	}
 	if (nparams == 0)
 		rc = SPI_execute(sql, false, 0);
 	else
 	{
+		Arguments	a = unpack(nparams, params);
 		int			level = NewGUCNestLevel();
 
 		if (pin)
 			pin_search_path();
-		rc = SPI_execute_plan(prepare(sql, nparams, types), values, nulls, false, 0);
+		rc = SPI_execute_plan(prepare(sql, nparams, a.types), a.values, a.nulls, false, 0);
 		AtEOXact_GUC(false, level);
 	}
 	if (rc < 0)
@@ -195,18 +210,13 @@ sql_exec_unpinned(const char *sql, int nparams, const SqlParam *params)
 	return processed;
 }
 
-/* Run a query; all its rows as text, in the caller's memory context. */
-SqlRows *
-sql_query_params(const char *sql, int nparams, const SqlParam *params)
+/* The rows of the last statement of an SPI connection as text, in another memory context; none if it has none. */
+static SqlRows *
+copy_rows(MemoryContext context)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext spi;
-	SqlRows    *rows;
+	MemoryContext spi = MemoryContextSwitchTo(context);
+	SqlRows    *rows = palloc0(sizeof(SqlRows));
 
-	SPI_connect();
-	execute(sql, nparams, params, true);
-	spi = MemoryContextSwitchTo(caller);
-	rows = palloc0(sizeof(SqlRows));
 	if (SPI_tuptable != NULL)
 	{
 		int			natts = SPI_tuptable->tupdesc->natts;
@@ -221,7 +231,46 @@ sql_query_params(const char *sql, int nparams, const SqlParam *params)
 		}
 	}
 	MemoryContextSwitchTo(spi);
+	return rows;
+}
+
+/* Run a query; all its rows as text, in the caller's memory context. */
+SqlRows *
+sql_query_params(const char *sql, int nparams, const SqlParam *params)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	SqlRows    *rows;
+
+	SPI_connect();
+	execute(sql, nparams, params, true);
+	rows = copy_rows(caller);
 	SPI_finish();
+	return rows;
+}
+
+/*
+ * Run a query that prints SQL for a search_path. Under that path it must not be analysed, since a schema in it may have functions and operators that suit
+ * better than the server's: it is opened as a cursor before, and only its rows are fetched then.
+ */
+SqlRows *
+sql_print_params(const char *search_path, const char *sql, int nparams, const SqlParam *params)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			level = NewGUCNestLevel();
+	Arguments	arguments;
+	Portal		cursor;
+	SqlRows    *rows;
+
+	SPI_connect();
+	pin_search_path();
+	arguments = unpack(nparams, params);
+	cursor = SPI_cursor_open(NULL, prepare(sql, nparams, arguments.types), arguments.values, arguments.nulls, false);
+	setting_set("search_path", search_path);
+	SPI_cursor_fetch(cursor, true, FETCH_ALL);
+	rows = copy_rows(caller);
+	SPI_cursor_close(cursor);
+	SPI_finish();
+	AtEOXact_GUC(false, level);
 	return rows;
 }
 

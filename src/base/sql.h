@@ -41,6 +41,8 @@ extern uint64 sql_exec_params(const char *sql, int nparams, const SqlParam *para
 extern uint64 sql_exec_unpinned(const char *sql, int nparams, const SqlParam *params);
 extern SqlRows *sql_query_params(const char *sql, int nparams, const SqlParam *params);
 extern char *sql_text_params(const char *sql, int nparams, const SqlParam *params);
+/* a query whose rows are SQL that the server prints, written for a search_path other than that under which its own names are found */
+extern SqlRows *sql_print_params(const char *search_path, const char *sql, int nparams, const SqlParam *params);
 
 #define SQL_PARAMS(...) (int) lengthof(((SqlParam[]) {__VA_ARGS__})), (SqlParam[]) {__VA_ARGS__}
 
@@ -50,6 +52,7 @@ extern char *sql_text_params(const char *sql, int nparams, const SqlParam *param
 /* Run a query; all its rows as text. */
 #define sql_query(sql)			sql_query_params(sql, 0, NULL)
 #define sql_queryp(sql, ...)	sql_query_params(sql, SQL_PARAMS(__VA_ARGS__))
+#define sql_printp(search_path, sql, ...)	sql_print_params(search_path, sql, SQL_PARAMS(__VA_ARGS__))
 /* The first column of the first row, or NULL (no row or SQL NULL). */
 #define sql_text(sql)			sql_text_params(sql, 0, NULL)
 #define sql_textp(sql, ...)		sql_text_params(sql, SQL_PARAMS(__VA_ARGS__))

@@ -171,32 +171,50 @@ must_propagate(int sqlerrcode)
 	return category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_INSUFFICIENT_RESOURCES;
 }
 
-bool
-txn_try(void (*fn) (void *arg), void *arg, ErrorData **error)
+/*
+ * Run fn(arg) in a subtransaction, and end it: keep says whether what it did stays. On an error nothing does, and the error is returned, in the caller's
+ * memory context.
+ */
+static ErrorData *
+run_in_subtransaction(void (*fn) (void *arg), void *arg, bool keep)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool ok = false;
+	ErrorData  *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
 		fn(arg);
-		ReleaseCurrentSubTransaction();
-		ok = true;
+		if (keep)
+			ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		*error = CopyErrorData();
+		error = CopyErrorData();
 		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
+	if (error || !keep)
+		RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (!ok && must_propagate((*error)->sqlerrcode))
-		ReThrowError(*error);
-	return ok;
+	if (error && must_propagate(error->sqlerrcode))
+		ReThrowError(error);
+	return error;
+}
+
+bool
+txn_try(void (*fn) (void *arg), void *arg, ErrorData **error)
+{
+	*error = run_in_subtransaction(fn, arg, true);
+	return *error == NULL;
+}
+
+ErrorData *
+txn_trial(void (*fn) (void *arg), void *arg)
+{
+	return run_in_subtransaction(fn, arg, false);
 }

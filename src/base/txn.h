@@ -25,4 +25,7 @@ extern void txn_settings(void);
  */
 extern bool txn_try(void (*fn) (void *arg), void *arg, ErrorData **error);
 
+/* The same on trial: nothing that it does to the database stays. Returns its error, NULL if there was none. */
+extern ErrorData *txn_trial(void (*fn) (void *arg), void *arg);
+
 #endif

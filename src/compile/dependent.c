@@ -8,14 +8,13 @@
  */
 #include "base/compat.h"
 
-#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/resowner.h"
 
 #include "base/settings.h"
 #include "base/sql.h"
+#include "base/txn.h"
 #include "compile/dependent.h"
 
 #define TRIAL_SCHEMA "_mig_trial"
@@ -192,9 +191,9 @@ static const char *const trigger_facts =
 " FROM pg_trigger g LEFT JOIN unnest(g.tgattr::int2[]) WITH ORDINALITY u(n, o) ON true LEFT JOIN pg_attribute a ON a.attrelid = g.tgrelid AND a.attnum = u.n"
 " WHERE CASE WHEN $1 = g.oid THEN true ELSE $1 = g.tgrelid AND $3::int2[] && g.tgattr::int2[] END GROUP BY g.oid ORDER BY g.tgname";
 
-/* The statements of one object. */
+/* The statements of one object, written for the search_path, which is in force. */
 static Dependent *
-dependent(const char *class, Oid oid, char *what)
+dependent(const char *class, Oid oid, char *what, const char *search_path)
 {
 	Dependent  *d = palloc0(sizeof(Dependent));
 	SqlRows    *rows;
@@ -211,10 +210,7 @@ dependent(const char *class, Oid oid, char *what)
 	for (int i = 0; i < lengthof(carriers); i++)
 		if (strcmp(class, carriers[i].class) == 0)
 		{
-			/* without parameters, so that the texts are for the present search_path */
-			const char *at = strstr(carriers[i].sql, "$1");
-
-			rows = sql_query(psprintf("%.*s%u%s", (int) (at - carriers[i].sql), carriers[i].sql, oid, at + 2));
+			rows = sql_printp(search_path, carriers[i].sql, P_oid(oid));
 			d->drop = rows->v[0][0];
 			d->create = rows->v[0][1];
 			d->rest = rows->v[0][2];
@@ -238,7 +234,7 @@ dependents_under(Oid relid, const char *columns, const char *search_path)
 	for (int i = 0; i < lengthof(carriers); i++)
 		for (uint64 r = 0; r < rows->n; r++)
 			if (strcmp(rows->v[r][0], carriers[i].class) == 0)
-				list = lappend(list, dependent(carriers[i].class, (Oid) strtoul(rows->v[r][1], NULL, 10), rows->v[r][3]));
+				list = lappend(list, dependent(carriers[i].class, (Oid) strtoul(rows->v[r][1], NULL, 10), rows->v[r][3], search_path));
 	AtEOXact_GUC(false, level);
 	return list;
 }
@@ -268,51 +264,47 @@ image_sql(const Table *t)
 	return psprintf("CREATE TABLE %s (%s)", sql_qualified(TRIAL_SCHEMA, t->name), buf.data);
 }
 
+/* What is to be created over an image of a table */
+typedef struct Trial
+{
+	const Table *table;
+	List	   *list;			/* Dependent * */
+	const Dependent *current;
+} Trial;
+
+/* Create the image, and views and policies over it. */
+static void
+create_over_image(void *arg)
+{
+	Trial	   *trial = arg;
+
+	(void) sql_exec("CREATE SCHEMA " TRIAL_SCHEMA);
+	(void) sql_exec(image_sql(trial->table));
+	setting_set("search_path", psprintf("%s, %s", TRIAL_SCHEMA, quote_identifier(trial->table->schema)));
+	for (int i = list_length(trial->list) - 1; i >= 0; i--)
+	{
+		trial->current = list_nth(trial->list, i);
+		if (trial->current->trial)
+			(void) sql_exec(trial->current->create);
+	}
+}
+
 /*
- * Views and policies are created over an image of the table, in a subtransaction that is rolled back: one that does not work with the new types is
- * refused now, not in the swap. Their texts name what is in the table's schema without it, and find the image first.
+ * Views and policies are created over an image of the table, on trial: one that does not work with the new types is refused now, not in the swap. Their texts
+ * name what is in the table's schema without it, and find the image first.
  */
 static void
 try_dependents(const Table *t)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	List	   *list = dependents_under(t->relid, atts_literal(shape_changed_atts(t)), quote_identifier(t->schema));
-	Dependent  *volatile d = NULL;
-	ErrorData  *volatile error = NULL;
+	Trial		trial = {t, dependents_under(t->relid, atts_literal(shape_changed_atts(t)), quote_identifier(t->schema))};
+	ErrorData  *error = trial.list ? txn_trial(create_over_image, &trial) : NULL;
 
-	if (list == NIL)
-		return;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		(void) sql_exec("CREATE SCHEMA " TRIAL_SCHEMA);
-		(void) sql_exec(image_sql(t));
-		setting_set("search_path", psprintf("%s, %s", TRIAL_SCHEMA, quote_identifier(t->schema)));
-		for (int i = list_length(list) - 1; i >= 0; i--)
-		{
-			d = list_nth(list, i);
-			if (d->trial)
-				(void) sql_exec(d->create);
-		}
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (error && d == NULL)
+	if (error && trial.current == NULL)
 		ReThrowError(error);
 	if (error)
 		ereport(ERROR,
 				(errcode(error->sqlerrcode),
-				 errmsg("%s does not work with the changed columns of table \"%s\"", d->what, t->name),
+				 errmsg("%s does not work with the changed columns of table \"%s\"", trial.current->what, t->name),
 				 errdetail_internal("%s", error->message),
 				 errhint("Drop it before the migration and create it again afterwards, as it has to be then.")));
 }

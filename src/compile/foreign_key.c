@@ -283,13 +283,6 @@ foreign_key_add(MigPlan *p, Table *t, const Operation *op)
 
 /* ---- its SQL ---- */
 
-/* Name of the physical column that holds a column's new value during the migration. */
-static const char *
-physical(const Column *c)
-{
-	return c->second ? c->hidden : c->old_name;
-}
-
 /* "a, b": physical columns */
 static char *
 column_names(List *columns)
@@ -299,7 +292,7 @@ column_names(List *columns)
 
 	initStringInfo(&buf);
 	foreach(lc, columns)
-		appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", quote_identifier(physical(lfirst(lc))));
+		appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", quote_identifier(column_physical(lfirst(lc))));
 	return buf.data;
 }
 
@@ -386,7 +379,7 @@ foreign_key_trigger_sql(const ForeignKey *f)
 					 quote_identifier(f->trigger), qualified(f->table), qualified(f->referenced), deferrable_sql(f), f->number, quote_literal_cstr(f->name),
 					 quote_literal_cstr(f->table->new_name), quote_literal_cstr(f->referenced->new_name), f->match, quote_literal_cstr(f->lookup));
 	foreach(lc, f->columns)
-		appendStringInfo(&buf, ", %s, %s", quote_literal_cstr(physical(lfirst(lc))), quote_literal_cstr(((Column *) lfirst(lc))->name));
+		appendStringInfo(&buf, ", %s, %s", quote_literal_cstr(column_physical(lfirst(lc))), quote_literal_cstr(((Column *) lfirst(lc))->name));
 	appendStringInfoChar(&buf, ')');
 	return buf.data;
 }
@@ -453,7 +446,7 @@ compare_columns(ForeignKey *f)
 					 f->op ? op_position(f->op) : 0));
 		if (buf.len)
 			appendStringInfoString(&buf, " AND ");
-		generate_operator_clause(&buf, psprintf("x.%s", quote_identifier(physical(r))), r->type, operator,
+		generate_operator_clause(&buf, psprintf("x.%s", quote_identifier(column_physical(r))), r->type, operator,
 								 psprintf("$%d", foreach_current_index(a) + 1), c->type);
 	}
 	f->lookup = buf.data;
@@ -679,14 +672,9 @@ foreign_keys_lock(const MigPlan *p)
 	foreach(lc, p->foreign_keys)
 	{
 		ForeignKey *f = lfirst(lc);
-		LockWant   *want;
 
-		if (list_member_ptr(p->tables, f->table))
-			continue;
-		want = palloc(sizeof(LockWant));
-		want->relid = f->table->relid;
-		want->mode = p->lock;
-		wants = lappend(wants, want);
+		if (!list_member_ptr(p->tables, f->table))
+			wants = lappend(wants, lock_want(f->table->relid, p->lock));
 	}
 	if (wants)
 		(void) lock_relations(wants, lock_attempts());

@@ -8,15 +8,13 @@
 #include "base/compat.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
-#include "catalog/pg_class.h"
-#include "utils/resowner.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -24,6 +22,7 @@
 #include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
+#include "base/txn.h"
 #include "compile/chain.h"
 #include "compile/foreign_key.h"
 #include "compile/plan_statement.h"
@@ -424,14 +423,10 @@ lock_named_tables(const MigPlan *p, const Definition *d)
 	{
 		const Operation *op = lfirst(lc);
 		Oid			relid = op->table ? get_relname_relid(op->table, namespace) : InvalidOid;
-		LockWant   *want;
 
 		if (!OidIsValid(relid) || get_rel_relkind(relid) == RELKIND_INDEX || !mig_relation_ownercheck(relid, GetUserId()))
 			continue;			/* refused later, with the reason */
-		want = palloc(sizeof(LockWant));
-		want->relid = relid;
-		want->mode = p->lock;
-		wants = lappend(wants, want);
+		wants = lappend(wants, lock_want(relid, p->lock));
 	}
 	if (wants)
 		(void) lock_relations(wants, lock_attempts());
@@ -474,39 +469,35 @@ needs_trial(const Definition *d)
 	return false;
 }
 
-/* compile() in a subtransaction that leaves nothing. */
+/* What compile_trial() takes */
+typedef struct CompileArguments
+{
+	MigPlan    *plan;
+	const Definition *definition;
+} CompileArguments;
+
+/* compile(), for txn_trial() */
+static void
+compile_trial(void *arg)
+{
+	CompileArguments *a = arg;
+	int			level = NewGUCNestLevel();
+
+	compile(a->plan, a->definition);
+	AtEOXact_GUC(false, level);
+}
+
+/* compile() on trial: of what the definition's statements do nothing stays but the plan. */
 static void
 compile_on_trial(MigPlan *p, const Definition *d)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int			level;
+	CompileArguments arguments = {p, d};
+	ErrorData  *error;
 
 	lock_named_tables(p, d);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	level = NewGUCNestLevel();
-	PG_TRY();
-	{
-		compile(p, d);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();	/* who catches it ends only the subtransaction of his own */
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
+	error = txn_trial(compile_trial, &arguments);
+	if (error)
 		ReThrowError(error);
-	}
-	PG_END_TRY();
-	AtEOXact_GUC(false, level);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	foreign_keys_lock(p);
 }
 

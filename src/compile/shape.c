@@ -286,12 +286,11 @@ Table *
 shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 {
 	Table	   *t = palloc0(sizeof(Table));
-	LockWant	want = {relid, lock};
 	Relation	rel;
 	int			level;
 
 	check_owner(relid);
-	(void) lock_relations(list_make1(&want), lock_attempts());
+	(void) lock_relations(list_make1(lock_want(relid, lock)), lock_attempts());
 	rel = try_table_open(relid, NoLock);
 	if (rel == NULL)
 		return NULL;
@@ -542,6 +541,12 @@ oids_literal(List *oids)
 		appendStringInfo(&buf, "%s%u", buf.len > 1 ? "," : "", lfirst_oid(lc));
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
+}
+
+const char *
+column_physical(const Column *c)
+{
+	return c->second ? c->hidden : c->old_name;
 }
 
 bool

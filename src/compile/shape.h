@@ -212,6 +212,7 @@ extern Bitmapset *shape_dropped_atts(const Table *table);	/* present columns tha
 extern char *atts_literal(Bitmapset *atts);	/* "{1,2}", as for an int2[] */
 extern char *oids_literal(List *oids);	/* likewise of OIDs */
 extern List *shape_final_bindings(const Table *table, List *snapshot);	/* names of a snapshot → Vars of physical columns */
+extern const char *column_physical(const Column *column);	/* name of the physical column that holds its new value during the migration */
 extern bool column_is_pair(const Column *column);	/* does the sync trigger keep it? */
 extern bool column_brings_default(const Column *column);	/* does the physical column of an added one have the new version's default already? */
 extern bool shape_has_pairs(const Table *table);

@@ -319,13 +319,6 @@ view_free_type_sql(Oid view, Oid type)
 	return sql;
 }
 
-/* Name of the physical column that holds a column's new value during the migration. */
-static const char *
-physical(const Column *c)
-{
-	return quote_identifier(c->second ? c->hidden : c->old_name);
-}
-
 /* The WHERE of an inner view: rules that are not constraints yet hold for what is written through it. */
 static void
 rules_sql(StringInfo buf, const Table *t)
@@ -370,7 +363,7 @@ column_list(const Table *t)
 		Column	   *c = lfirst(lc);
 
 		if (!c->dropped)
-			appendStringInfo(&buf, "%st.%s AS %s", buf.len ? ", " : "", physical(c), quote_identifier(c->name));
+			appendStringInfo(&buf, "%st.%s AS %s", buf.len ? ", " : "", quote_identifier(column_physical(c)), quote_identifier(c->name));
 	}
 	return buf.data;
 }

@@ -2,7 +2,6 @@
  * finish.c
  *		Completing, rolling back, retiring.
  */
-#include "base/lock.h"
 #include "base/compat.h"
 
 #include "miscadmin.h"
@@ -10,6 +9,7 @@
 #include "utils/guc.h"
 
 #include "backfill/backfill.h"
+#include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
 #include "control/finish.h"
@@ -53,7 +53,6 @@ finish_complete(Migration *mig, const char *detail)
 	ListCell   *lc;
 
 	check_turn(mig, chain_predecessor(mig), "mig_complete");
-
 	if (mig->phase == PHASE_COMPLETING)
 		return false;
 	foreach(lc, contract)
@@ -83,13 +82,7 @@ drop_unused_views(const Migration *mig)
 	settings_own(OWN_STEPS);
 	setting_set("search_path", "pg_catalog, pg_temp");
 	foreach(lc, versions_open_views(mig->version_schema))
-	{
-		LockWant   *want = palloc(sizeof(LockWant));
-
-		want->relid = lfirst_oid(lc);
-		want->mode = AccessExclusiveLock;
-		wants = lappend(wants, want);
-	}
+		wants = lappend(wants, lock_want(lfirst_oid(lc), AccessExclusiveLock));
 	(void) lock_relations(wants, lock_attempts());
 	versions_drop_views(mig->version_schema, false);
 	identity_end(&saved);

@@ -2,9 +2,9 @@
  * steps.c
  *		Executes stored SQL steps. Dumb on purpose: what they do was decided when the plan was made.
  *
- * What a group does to things that no client sees yet is done first, without a lock that anybody waits for. Locks of one attempt: first the version views on the tables (clients lock a view before its table, so this order does not deadlock with
- * them), then the tables by OID; then the statements, under the same lock_timeout. An attempt that does not get a lock is rolled back whole, and all is
- * released for a pause of at least lock_timeout.
+ * What a group does to things that no client sees yet is done first, without a lock that anybody waits for. Locks of one attempt: first the version views
+ * on the tables (clients lock a view before its table, so this order does not deadlock with them), then the tables by OID; then the statements, under the
+ * same lock_timeout. An attempt that does not get a lock is rolled back whole, and all is released for a pause of at least lock_timeout.
  */
 #include "base/compat.h"
 
@@ -48,17 +48,6 @@ touches_views(const Attempt *a)
 			return true;
 	}
 	return a->undo;
-}
-
-/* One lock to be taken. */
-static LockWant *
-lock_want(Oid relid, LOCKMODE mode)
-{
-	LockWant   *want = palloc(sizeof(LockWant));
-
-	want->relid = relid;
-	want->mode = mode;
-	return want;
 }
 
 /* Append views to be replaced or dropped. */
@@ -129,12 +118,13 @@ wanted_locks(const Attempt *a)
 	foreach(lc, tables)
 	{
 		Step	   *s = lfirst(lc);
-		LockWant   *want = s->relid == last ? llast(wants) : palloc0(sizeof(LockWant));
+		LOCKMODE	mode = step_lock(a, s);
+		LockWant   *want = s->relid == last ? llast(wants) : NULL;
 
-		want->relid = s->relid;
-		want->mode = Max(want->mode, step_lock(a, s));
-		if (s->relid != last)
-			wants = lappend(wants, want);
+		if (want == NULL)
+			wants = lappend(wants, lock_want(s->relid, mode));
+		else
+			want->mode = Max(want->mode, mode);
 		last = s->relid;
 	}
 	return wants;
