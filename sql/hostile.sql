@@ -68,6 +68,18 @@ SELECT mig_start('held', 'ALTER TABLE hostile.t ADD COLUMN z text', '{"schema": 
 RESET standard_conforming_strings;
 SELECT name FROM mig_status('held');
 
+-- Functions in the migrated schema that suit better than the server's own, while a superuser plans there
+CREATE TABLE hostile.p (id int PRIMARY KEY, a int);
+CREATE VIEW hostile.v AS SELECT id, a FROM hostile.p;
+CREATE POLICY p ON hostile.p USING (a > 0);
+CREATE FUNCTION hostile.quote_ident(name) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'as %', current_user; END$$;
+CREATE FUNCTION hostile.format(text, name, regclass) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'as %', current_user; END$$;
+CREATE FUNCTION hostile.format(text, name, regclass, text, text, text, text, text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'as %', current_user; END$$;
+CREATE FUNCTION hostile.format(text, text, text, text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'as %', current_user; END$$;
+SET search_path = hostile;
+SELECT note FROM mig_plan('planned', 'ALTER TABLE p ALTER a TYPE bigint') WHERE note LIKE 'makes again%';
+RESET search_path;
+
 DROP SCHEMA hostile, hostile_hostile, hostile_own CASCADE;
 DROP OWNED BY regress_hostile_owner, regress_hostile;
 DROP ROLE regress_hostile_owner, regress_hostile;

@@ -9,11 +9,11 @@
 #include "catalog/namespace.h"
 #include "nodes/makefuncs.h"
 #include "parser/parser.h"
-#include "parser/scanner.h"
 #include "tcop/utility.h"
 
 #include "base/compat.h"
 #include "compile/definition_ddl.h"
+#include "compile/tokens.h"
 
 #define HINT_COLUMN		"Add the column without it, complete the migration, then add it by itself."
 
@@ -133,21 +133,18 @@ check_identifier(const Reader *reader, int location)
 void
 ddl_scan(const Reader *reader, int *locations, int n)
 {
-	char	   *text = pnstrdup(reader->source + reader->start, reader->length);
-	core_yy_extra_type extra;
-	core_yyscan_t scanner = scanner_init(text, &extra, &ScanKeywords, ScanKeywordTokens);
-	core_YYSTYPE value;
-	YYLTYPE		at;
-	int			token;
+	int			count;
+	Token	   *tokens = scan_tokens(pnstrdup(reader->source + reader->start, reader->length), &count);
 	int			previous = 0;
 	int			depth = 0;
 	int			found = 0;
 	bool		in_name = false;
 
-	extra.escape_string_warning = false;
-	while ((token = core_yylex(&value, &at, scanner)) != 0)
+	for (int i = 0; i < count; i++)
 	{
-		at += reader->start;
+		int			token = tokens[i].symbol;
+		int			at = tokens[i].at + reader->start;
+
 		check_identifier(reader, at);
 		if (token == '(' || token == '[')
 			depth++;
@@ -166,7 +163,6 @@ ddl_scan(const Reader *reader, int *locations, int n)
 			locations[found++] = at;
 		previous = token;
 	}
-	scanner_finish(scanner);
 	while (found < n)
 		locations[found++] = reader->start;
 }

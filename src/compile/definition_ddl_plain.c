@@ -11,110 +11,12 @@
 #include "catalog/pg_class.h"
 #include "nodes/makefuncs.h"
 #include "parser/parser.h"
-#include "parser/scanner.h"
 #include "utils/builtins.h"
 
 #include "compile/definition_ddl.h"
-
-/* A token of a statement */
-typedef struct Token
-{
-	int			at;				/* offset in the statement */
-	int			symbol;			/* as the scanner has it; a character of its own for most of them */
-	const char *word;			/* of an identifier or keyword, folded; NULL for others */
-} Token;
+#include "compile/tokens.h"
 
 /* ---- the statement's text ---- */
-
-/* Does an identifier or keyword begin here? A string's prefix is none. */
-static bool
-is_word(const char *text)
-{
-	int			n = 0;
-
-	if (*text == '"')
-		return true;
-	while (isalpha((unsigned char) text[n]) || text[n] == '_' || IS_HIGHBIT_SET(text[n]))
-		n++;
-	return n > 0 && text[n] != '\'' && !(n == 1 && text[n] == '&' && text[n + 1] == '\'');
-}
-
-/* The tokens of a statement's text. */
-static Token *
-scan_tokens(const char *text, int *n)
-{
-	core_yy_extra_type extra;
-	core_yyscan_t scanner = scanner_init(text, &extra, &ScanKeywords, ScanKeywordTokens);
-	Token	   *tokens = palloc(sizeof(Token) * (strlen(text) + 1));
-	core_YYSTYPE value;
-	YYLTYPE		at;
-	int			symbol;
-
-	*n = 0;
-	extra.escape_string_warning = false;
-	while ((symbol = core_yylex(&value, &at, scanner)) != 0)
-	{
-		Token	   *token = &tokens[(*n)++];
-
-		token->at = at;
-		token->symbol = symbol;
-		token->word = is_word(text + at) ? pstrdup(value.str) : NULL;
-	}
-	scanner_finish(scanner);
-	return tokens;
-}
-
-bool
-statement_mentions(const char *text, const char *word)
-{
-	int			n;
-	Token	   *tokens = scan_tokens(text, &n);
-
-	for (int i = 0; i < n; i++)
-		if (tokens[i].word != NULL && strcmp(tokens[i].word, word) == 0)
-			return true;
-	return false;
-}
-
-/* Is a token this keyword? */
-static bool
-token_is(const Token *token, const char *text, const char *keyword)
-{
-	return token->word != NULL && text[token->at] != '"' && strcmp(token->word, keyword) == 0;
-}
-
-/* Puts spaces in place of a stretch of text. */
-static void
-blank(char *text, int from, int to)
-{
-	for (; from < to; from++)
-		if (text[from] != '\n')
-			text[from] = ' ';
-}
-
-/* Puts spaces in place of the first run of keywords (in one string, separated by spaces) among the first tokens. */
-static void
-blank_keywords(char *text, const char *keywords)
-{
-	int			n;
-	Token	   *tokens = scan_tokens(text, &n);
-	List	   *words = NIL;
-	char	   *copy = pstrdup(keywords);
-
-	for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
-		words = lappend(words, word);
-	for (int i = 0; i < 6 && i + list_length(words) < n; i++)
-	{
-		int			k = 0;
-
-		while (k < list_length(words) && token_is(&tokens[i + k], text, list_nth(words, k)))
-			k++;
-		if (k < list_length(words))
-			continue;
-		blank(text, tokens[i].at, tokens[i + k].at);
-		return;
-	}
-}
 
 /*
  * Puts spaces in place of a schema's name before the names of tables that the definition has created: the statement finds them by search_path, also while
@@ -370,6 +272,8 @@ add_on_table(const Reader *reader, int location)
 
 	while (i < n && tokens[i].at != location - reader->start)
 		i++;
+	if (i == n)
+		elog(ERROR, "the name of the table is not found in its statement");
 	op = ddl_add(reader, OP_AT_END, NULL);
 	op->sql = pnstrdup(text, tokens[i].at);
 	while (i + 2 < n && tokens[i + 1].symbol == '.')

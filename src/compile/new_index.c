@@ -111,8 +111,11 @@ static void
 collation_sql(StringInfo buf, const Writer *w, List *name, Oid type)
 {
 	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(get_collation_oid(name, false)));
-	Form_pg_collation form = (Form_pg_collation) GETSTRUCT(tuple);
+	Form_pg_collation form;
 
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation of an index");
+	form = (Form_pg_collation) GETSTRUCT(tuple);
 	if (!type_is_collatable(type))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -133,6 +136,8 @@ opclass_sql(StringInfo buf, const Writer *w, List *name, Oid type)
 	if (name == NIL)
 		return;
 	tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator class %u", opclass);
 	form = (Form_pg_opclass) GETSTRUCT(tuple);
 	appendStringInfo(buf, " %s", sql_qualified(get_namespace_name(form->opcnamespace), NameStr(form->opcname)));
 	ReleaseSysCache(tuple);
@@ -163,7 +168,7 @@ key_sql(StringInfo buf, StringInfo words, const Writer *w, const IndexElem *e)
 	{
 		const Column *c = column_of(w, e->name);
 
-		appendStringInfoString(buf, quote_identifier(c->second ? c->hidden : c->old_name));
+		appendStringInfoString(buf, quote_identifier(column_physical(c)));
 		appendStringInfoString(words, quote_identifier(c->name));
 		type = c->type;
 	}
@@ -207,7 +212,7 @@ include_sql(StringInfo buf, const Writer *w)
 					 errmsg("included columns are columns, without collation or operator class"),
 					 source_position(w->n->op->source, w->n->op->location)));
 		c = column_of(w, e->name);
-		appendStringInfo(buf, "%s%s", foreach_current_index(lc) ? ", " : " INCLUDE (", quote_identifier(c->second ? c->hidden : c->old_name));
+		appendStringInfo(buf, "%s%s", foreach_current_index(lc) ? ", " : " INCLUDE (", quote_identifier(column_physical(c)));
 	}
 	if (w->n->index->indexIncludingParams)
 		appendStringInfoChar(buf, ')');

@@ -140,9 +140,6 @@ extern bool name_in(const List *names, const char *name);
  */
 extern void operation_normalize(Operation *op);
 
-/* Does a statement's text have this word (an identifier, as the catalog has it)? */
-extern bool statement_mentions(const char *text, const char *word);
-
 /* Parse one expression's text ("SELECT …" or "WITH …" stands for a scalar sub-query). 42601 with the path in the context. */
 extern RawExpr *raw_expr(const char *text, const char *path);
 

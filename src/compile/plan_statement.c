@@ -28,6 +28,7 @@
 #include "base/sql.h"
 #include "compile/plan_statement.h"
 #include "compile/plan_steps.h"
+#include "compile/tokens.h"
 
 Table *
 plan_known_table(const MigPlan *plan, Oid relid)

@@ -16,6 +16,9 @@ extern Table *plan_known_table(const MigPlan *plan, Oid relid);
 /* The search_path of the definition's own statements: the session's, behind the base schema, where new things are made. */
 extern char *statement_search_path(const char *schema);
 
+/* A statement's text with the search_path that it was written for around it. */
+extern char *statement_sql(const MigPlan *plan, const Statement *statement, const char *sql);
+
 /* Is a table one that the definition has created, and that is there now? */
 extern bool plan_has_created(const MigPlan *plan, const char *name);
 
