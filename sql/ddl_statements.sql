@@ -69,6 +69,10 @@ SELECT nspname, proname FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespa
 CALL mt.roundtrip('CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2)', 'ALTER TABLE t ADD id int PRIMARY KEY, ADD u int CONSTRAINT uu UNIQUE DEFERRABLE INITIALLY DEFERRED NULL',
 	'', 'INSERT INTO t VALUES (3, 30, 30)', '{"up": {"t.id": "a"}}', 'ALTER TABLE t ADD id int; UPDATE t SET id = a; ALTER TABLE t ADD PRIMARY KEY (id), ADD u int CONSTRAINT uu UNIQUE DEFERRABLE INITIALLY DEFERRED NULL');
 
+-- A table under the name that another gives up: what it brings has the names that plain DDL chooses
+CALL mt.roundtrip('CREATE TABLE t (id serial PRIMARY KEY, mail text UNIQUE); INSERT INTO t (mail) VALUES (''a'')',
+	'ALTER TABLE t RENAME TO people; CREATE TABLE t (id serial PRIMARY KEY, mail text UNIQUE)', 'INSERT INTO t (mail) VALUES (''b'')', 'INSERT INTO people (mail) VALUES (''c'')');
+
 -- Refused, with the position; nothing is left
 SELECT mt.clean('app', 'twin');
 CREATE SCHEMA app;

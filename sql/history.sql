@@ -57,6 +57,13 @@ DROP PROCEDURE mt_do;
 SELECT * FROM mt.differences('trail', 'copy');
 SELECT count(*) FROM manifests a JOIN mig_export('copy') WITH ORDINALITY b (m, n) USING (n) WHERE a.m - 'name' = jsonb_set(b.m - 'name', '{options,schema}', '"trail"');
 
+-- Where they have run they are no-ops
+SELECT mig_start((m || '{"name": "01"}')::text) FROM manifests WHERE m ->> 'name' = '01';
+SELECT mig_start(m::text) FROM manifests WHERE m ->> 'name' = '02';
+SELECT mig_start(m::text) FROM manifests WHERE m ->> 'name' = '03';
+SELECT mig_start('02', '{"ddl": "ALTER TABLE t DROP b"}');
+SELECT mig_start('02', '{"ddl"');
+
 -- A manifest of DDL: what it may say
 SELECT * FROM mt.refused('{"ddl": "ALTER TABLE u DROP c", "operations": []}');
 SELECT * FROM mt.refused('{"ddl": ""}');

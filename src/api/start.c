@@ -76,6 +76,17 @@ mig_plan(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Do two definitions say the same, like a manifest and what mig_export makes of it? The second one, a caller's, must be readable. */
+static bool
+same_definition(const char *a, const char *b)
+{
+	if (strcmp(a, b) == 0)
+		return true;
+	(void) definition_read(b, NULL);
+	return sql_textp("SELECT 1 WHERE mig.manifest('', '', $1, '{}') - 'options' = mig.manifest('', '', $2, '{}') - 'options'",
+					 P_text(a), P_text(b)) != NULL;
+}
+
 /* The former run of that name if it is the same migration, live or completed; raises when the name stands for another one. */
 static Migration *
 same_migration(const char *name, const char *definition)
@@ -84,7 +95,7 @@ same_migration(const char *name, const char *definition)
 
 	if (former == NULL || former->phase == PHASE_ROLLED_BACK)
 		return NULL;
-	if (strcmp(former->definition, definition) != 0)
+	if (!same_definition(former->definition, definition))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("migration \"%s\" exists with another definition", name),

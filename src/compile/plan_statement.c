@@ -13,8 +13,9 @@
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
-#include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "mb/pg_wchar.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "parser/parser.h"
 #include "utils/builtins.h"
@@ -528,6 +529,47 @@ finish_late_statements(MigPlan *p)
 	}
 }
 
+/*
+ * Indexes and sequences of parked tables take names that are free in the hidden schema: where the base schema has and keeps a relation of that name, they get
+ * the next that is free there, as plain DDL would have chosen.
+ */
+static void
+name_parked(MigPlan *p)
+{
+	List	   *dropped = NIL;
+	SqlRows    *rows;
+	ListCell   *lc;
+
+	if (p->parked == NIL)
+		return;
+	foreach(lc, p->tables)
+		if (((Table *) lfirst(lc))->dropped)
+			dropped = lappend_oid(dropped, ((Table *) lfirst(lc))->relid);
+	rows = sql_queryp("SELECT c.relname, c.relkind FROM pg_class c WHERE c.relnamespace = $1 AND c.relkind IN ('i', 'I', 'S') AND EXISTS (SELECT FROM pg_class b"
+					  "  WHERE b.relnamespace = $2 AND b.relname = c.relname"
+					  "  AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = b.oid AND i.indrelid = ANY ($3::oid[]))"
+					  "  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = b.oid AND d.refclassid = 'pg_class'::regclass"
+					  "   AND d.deptype IN ('a', 'i') AND d.refobjid = ANY ($3::oid[]))) ORDER BY 1",
+					  P_oid(get_namespace_oid(p->inner_schema, false)), P_oid(get_namespace_oid(p->schema, false)), P_text(oids_literal(dropped)));
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		Operation	op = {.kind = OP_PLAIN,.table = linitial(p->parked)};
+		char	   *name;
+		int			n = 1;
+
+		do
+		{
+			const char *number = psprintf("%d", n++);
+			int			len = strlen(rows->v[r][0]);
+
+			name = psprintf("%.*s%s", pg_mbcliplen(rows->v[r][0], len, NAMEDATALEN - 1 - (int) strlen(number)), rows->v[r][0], number);
+		} while (OidIsValid(get_relname_relid(name, get_namespace_oid(p->schema, false))) ||
+			   OidIsValid(get_relname_relid(name, get_namespace_oid(p->inner_schema, false))));
+		op.sql = psprintf("ALTER %s %s RENAME TO %s", rows->v[r][1][0] == 'S' ? "SEQUENCE" : "INDEX", quote_identifier(rows->v[r][0]), quote_identifier(name));
+		try_statement(p, add_statement(p, &p->early, &op));
+	}
+}
+
 /* All created tables go first, and in one statement: they may refer to one another, and use what else was made. */
 void
 plan_finish_statements(MigPlan *p)
@@ -538,6 +580,7 @@ plan_finish_statements(MigPlan *p)
 	ListCell   *lc;
 
 	finish_late_statements(p);
+	name_parked(p);
 	initStringInfo(&names);
 	foreach(lc, p->created)
 	{
