@@ -22,6 +22,7 @@
 #include "compile/dependent.h"
 #include "compile/foreign_key.h"
 #include "compile/index.h"
+#include "compile/plan_notes.h"
 #include "compile/plan_steps.h"
 #include "compile/sequence.h"
 #include "compile/view.h"
@@ -234,30 +235,6 @@ has_before_row_triggers(const Table *t)
 					 P_oid(t->relid)) != NULL;
 }
 
-/* What the user should know of a table's changes. */
-static char *
-table_notes(const Table *t)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, t->columns)
-	{
-		Column	   *c = lfirst(lc);
-
-		if (c->note)
-			appendStringInfo(&buf, "%s%s", buf.len ? "; " : "", c->note);
-		if (!c->dropped && c->second && c->fill && expr_is_volatile(c->value))
-			appendStringInfo(&buf, "%sup of column %s is volatile: its values cannot be verified", buf.len ? "; " : "", c->name);
-	}
-	if (sql_textp("SELECT 1 FROM pg_index WHERE indrelid = $1 AND indisprimary", P_oid(t->relid)) == NULL)
-		appendStringInfo(&buf, "%stable %s has no primary key: reports name rows by ctid", buf.len ? "; " : "", t->name);
-	if (t->natts > MaxHeapAttributeNumber - 200)
-		appendStringInfo(&buf, "%stable %s has used %d of %d attribute numbers", buf.len ? "; " : "", t->name, t->natts, MaxHeapAttributeNumber);
-	return buf.len ? buf.data : NULL;
-}
-
 /* Sequences that added columns brought become their hidden columns' own. */
 static void
 own_sequences(Builder *b, const Table *t)
@@ -305,7 +282,7 @@ expand_table(Builder *b, const Table *t)
 	if (hidden || shape_has_pairs(t))
 	{
 		s = add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, add_columns_sql(t), drop_columns_sql(t));
-		s->note = table_notes(t);
+		s->note = note_table(t);
 	}
 	own_sequences(b, t);
 	widen_triggers(b, t);
@@ -629,31 +606,6 @@ needs_inner(const Table *t)
 	return shape_has_pairs(t);
 }
 
-/* A rule in the user's words. */
-static char *
-rule_text(const Table *t, const Rule *r)
-{
-	if (r->filled)
-		return psprintf("every row of %s has its new values", t->new_name);
-	if (r->column)
-		return psprintf("column %s of %s is NOT NULL", r->column->name, t->new_name);
-	return psprintf("CHECK constraint %s of %s holds", r->name, t->new_name);
-}
-
-/* Which rules a version's writes are held to from when it opens, and when the others'. */
-static char *
-rules_note(const Table *t)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, t->rules)
-		if (!((Rule *) lfirst(lc))->filled)
-			appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", rule_text(t, lfirst(lc)));
-	return buf.len ? psprintf("from here on writes of the new version are held to: %s; those of the old version from the fence on", buf.data) : NULL;
-}
-
 /* The transaction that opens the version's views. */
 static void
 plan_open(Builder *b)
@@ -677,7 +629,7 @@ plan_open(Builder *b)
 		if (needs_inner(t))
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock,
 					 psprintf("%s%s", view_inner_sql(p->inner_schema, t), view_open_sql(p->version_schema, p->inner_schema, t)),
-					 psprintf("%sDROP VIEW IF EXISTS %s", close, sql_qualified(p->inner_schema, t->new_name)))->note = rules_note(t);
+					 psprintf("%sDROP VIEW IF EXISTS %s", close, sql_qualified(p->inner_schema, t->new_name)))->note = note_rules(t);
 		else
 			add_step(b, STEP_OPEN, STEP_SQL, t, AccessShareLock, view_direct_sql(p->version_schema, t, true), close);
 	}
@@ -687,25 +639,6 @@ plan_open(Builder *b)
 }
 
 /* ---- the whole ---- */
-
-/* Which constraints bind until the swap, though the new version does not have them. */
-static char *
-dropped_note(const Table *t)
-{
-	Bitmapset  *changed = shape_changed_atts(t);
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, t->constraints)
-	{
-		Constr	   *k = lfirst(lc);
-
-		if (k->dropped && !bms_overlap(k->columns, changed))
-			appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", k->name);
-	}
-	return buf.len ? psprintf("until here both versions are held to %s", buf.data) : NULL;
-}
 
 /* The tables that go, in one statement: they may refer to one another. */
 static void
@@ -793,7 +726,7 @@ swap_table(Builder *b, const Table *t, List *indexes)
 
 	swap_sequences(b, t);
 	s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, swap_sql(b->plan, t, needs_inner(t), indexes), NULL);
-	s->note = dropped_note(t);
+	s->note = note_dropped(t);
 	if (dependents)
 		s->note = psprintf("makes again over the new columns: %s%s%s", dependents, s->note ? "; " : "", s->note ? s->note : "");
 }
@@ -820,7 +753,7 @@ plan_contract(Builder *b, List *indexes, List *going)
 			Step	   *s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, fence_sql(t, r),
 									 psprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", table, r->hidden));
 
-			s->note = psprintf("fence: from here on it holds the writes of both versions (%s); no row is read", rule_text(t, r));
+			s->note = psprintf("fence: from here on it holds the writes of both versions (%s); no row is read", note_rule(t, r));
 			fenced = true;
 		}
 	}
@@ -837,7 +770,7 @@ plan_contract(Builder *b, List *indexes, List *going)
 
 			if (r->valid)
 				add_single(b, STEP_CONTRACT, STEP_SQL, t, ShareUpdateExclusiveLock,
-						   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), r->hidden), NULL)->note = rule_text(t, r);
+						   psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", sql_qualified(t->schema, t->name), r->hidden), NULL)->note = note_rule(t, r);
 		}
 	}
 	foreach(lc, p->foreign_keys)
