@@ -64,6 +64,19 @@ CALL mig_wait('unique');
 SELECT phase, paused, waiting_for, mt.mask(error) AS error FROM mig_status('unique');
 SELECT mig_rollback('unique');
 SELECT * FROM mt.changes('app');
+
+-- A partitioned table's indexes go with the column that it drops
+CREATE TABLE parts (a int, b int, c int) PARTITION BY LIST (a);
+CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1);
+CREATE INDEX ON parts (b);
+CREATE INDEX ON parts (c);
+INSERT INTO parts VALUES (1, 2, 3);
+SELECT mig_start('parts', 'ALTER TABLE parts DROP b');
+CALL mig_wait('parts');
+SELECT * FROM app_parts.parts;
+SELECT mig_complete('parts');
+SELECT * FROM parts;
+SELECT indexname FROM pg_indexes WHERE tablename LIKE 'parts%' ORDER BY 1;
 RESET search_path;
 SELECT mt.clean('app', 'twin');
 DROP ROLE regress_reader, "regress Writer";

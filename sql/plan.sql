@@ -69,7 +69,12 @@ INSERT INTO r SELECT i, CASE WHEN i % 4 > 0 THEN i END FROM generate_series(1, 1
 SELECT phase, sql, note FROM mig_plan('v2', 'ALTER TABLE r ALTER b SET NOT NULL, ADD CONSTRAINT odd CHECK (b % 3 > 0)') WHERE note ~ 'WARNING';
 SELECT phase, note FROM mig_plan('v2', 'ALTER TABLE r ALTER b SET NOT NULL', '{"up": {"r.b": "coalesce(b, 1)"}}') WHERE note ~ 'WARNING';
 SELECT phase, note FROM mig_plan('v2', 'ALTER TABLE r ADD CONSTRAINT x CHECK (10 / (id - 3) < 100)') WHERE note ~ 'cannot be looked at';
-DROP TABLE r;
+-- So are values that collide in a new key, and rows that refer to nothing
+CREATE TABLE s (id int PRIMARY KEY);
+INSERT INTO s VALUES (1), (2);
+SELECT phase, note FROM mig_plan('v2', 'ALTER TABLE r ADD UNIQUE (b), ADD FOREIGN KEY (b) REFERENCES s') WHERE note ~ 'WARNING';
+SELECT phase, note FROM mig_plan('v2', 'ALTER TABLE r ALTER b TYPE int USING b / 4; CREATE UNIQUE INDEX ON r (b); ALTER TABLE r ADD UNIQUE (b, id), ADD FOREIGN KEY (b) REFERENCES s') WHERE note ~ 'WARNING';
+DROP TABLE r, s;
 
 -- The stored plan is the one shown; name, version schema and options from the manifest; version_schema by option
 CREATE TABLE mt.shown AS SELECT * FROM mig_plan('{"name": "v3", "version_schema": "three", "options": {"hold": ["expanding"]}, "operations": [{"alter_column": {"table": "t", "column": "b", "type": "bigint", "up": "b", "down": "b"}}]}');

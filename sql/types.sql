@@ -105,6 +105,21 @@ CALL mig_wait('both', until => 'completed');
 EXECUTE new_write(1, 1);
 EXECUTE old_write(2, '2');
 SELECT * FROM app.w ORDER BY id;
+
+-- Elements of arrays: cut to fit by nobody, padded and rounded as an assignment does
+CREATE TABLE elements (id int PRIMARY KEY, v text[], w varchar(10)[], c text[], n numeric[]);
+INSERT INTO elements VALUES (1, '{abc}', '{abc}', '{a}', '{1.25}'), (2, '{abcd}', '{x}', '{a}', '{1}'), (3, '{x}', '{abcd}', '{abcde}', '{1}');
+SELECT mig_start('elements', 'ALTER TABLE elements ALTER v TYPE varchar(3)[], ALTER w TYPE varchar(3)[], ALTER c TYPE char(3)[], ALTER n TYPE numeric(5,1)[]');
+\set VERBOSITY terse
+CALL mig_wait('elements');
+\set VERBOSITY default
+SELECT DISTINCT column_name, key ->> 'id' AS id, error FROM mig.bad_rows WHERE name = 'elements' AND kind = 'up' ORDER BY 1, 2;
+UPDATE elements SET v = '{x}', w = '{y}', c = '{z}' WHERE id > 1;
+SELECT mig_resume('elements');
+CALL mig_wait('elements');
+SELECT * FROM app_elements.elements ORDER BY id;
+INSERT INTO app_elements.elements VALUES (4, '{abcd}', '{x}', '{a}', '{1}');
+SELECT mig_rollback('elements');
 RESET search_path;
 SELECT mt.clean('app', 'twin');
 DROP COLLATION mt.ignore_case;

@@ -146,6 +146,25 @@ show_casts(Node *node, const Node *inner)
 	}
 }
 
+/*
+ * An assignment's length coercion of an array's elements can only be written as an explicit cast, which cuts what an assignment refuses. It is left to the
+ * assignment of the text's value to the column, which everybody who uses the text makes.
+ */
+static Node *
+without_element_length(Node *node)
+{
+	ArrayCoerceExpr *array = (ArrayCoerceExpr *) node;
+	FuncExpr   *length = IsA(node, ArrayCoerceExpr) ? (FuncExpr *) array->elemexpr : NULL;
+
+	if (length == NULL || !IsA(length, FuncExpr) || list_length(length->args) != 3)
+		return node;
+	if (IsA(linitial(length->args), CaseTestExpr))
+		return (Node *) array->arg;
+	array->elemexpr = linitial(length->args);
+	array->resulttypmod = -1;
+	return node;
+}
+
 Node *
 expr_coerce(Node *expr, const ExprTarget *target)
 {
@@ -155,6 +174,8 @@ expr_coerce(Node *expr, const ExprTarget *target)
 
 	if (result == NULL)
 		return NULL;
+	if (!target->explicit_cast)
+		result = without_element_length(result);
 	show_casts(result, expr);
 	return show_length_coercion(result, NULL);
 }

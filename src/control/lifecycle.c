@@ -61,6 +61,8 @@ lifecycle_wrong_phase(const Migration *mig, const char *call)
 		hint = "Call mig_complete or mig_rollback.";
 	else if (lifecycle_ended(mig->phase))
 		hint = "It has ended; mig_status() shows what is active.";
+	else if (mig->paused)
+		hint = psprintf("Call mig_resume('%s') to go on, or mig_rollback('%s').", mig->name, mig->name);
 	else
 		hint = psprintf("CALL mig_wait('%s') waits until it is ready; mig_rollback('%s') ends it.", mig->name, mig->name);
 	ereport(ERROR,
