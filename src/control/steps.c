@@ -186,7 +186,7 @@ run_all(const Attempt *a)
 		const Step *s = list_nth(a->steps, a->undo ? n - 1 - i : i);
 
 		CHECK_FOR_INTERRUPTS();
-		if (a->undo && ((!s->done && !utility_left_invalid(s)) || (a->keep_version && s->keep)))
+		if (a->undo && ((!s->done && !utility_left_index(a->mig->id, s)) || (a->keep_version && s->keep)))
 			continue;
 		if (a->undo && is_gone(s))
 		{

@@ -180,11 +180,16 @@ find_leftover(Work *work)
 }
 
 bool
-utility_left_invalid(const Step *step)
+utility_left_index(int64 migration_id, const Step *step)
 {
 	Oid			index = step->kind == STEP_CONCURRENTLY ? index_of_statement(step->sql) : InvalidOid;
+	Step	   *next;
 
-	return OidIsValid(index) && !get_index_isvalid(index);
+	if (!OidIsValid(index) || !get_index_isvalid(index))
+		return OidIsValid(index);
+	/* a crash may also come between the end of the build and its mark */
+	next = step_next(migration_id);
+	return next != NULL && next->no == step->no;
 }
 
 /* Set the settings that the migration's expressions run under, for the whole session. */

@@ -24,7 +24,7 @@ extern void utility_cancel(int64 migration_id); /* cancel the running statement,
 
 extern PGDLLEXPORT void mig_utility_main(Datum arg);
 
-/* Has a build that was cut short left its index, invalid? Inside a transaction. */
-extern bool utility_left_invalid(const Step *step);
+/* Has a step that is not marked done left its index: invalid, cut short, or built but for the mark? Inside a transaction. */
+extern bool utility_left_index(int64 migration_id, const Step *step);
 
 #endif
