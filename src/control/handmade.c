@@ -104,7 +104,7 @@ read_versioned(void)
 							" JOIN pg_namespace v ON v.nspname = s.schema_name WHERE $1", P_bool(true));
 		old = MemoryContextSwitchTo(TopMemoryContext);
 		for (uint64 r = 0; r < rows->n; r++)
-			versioned = lappend_oid(versioned, (Oid) strtoul(rows->v[r][0], NULL, 10));
+			versioned = lappend_oid(versioned, sql_oid(rows->v[r][0]));
 		MemoryContextSwitchTo(old);
 	}
 	if (installed || !OidIsValid(mig))
@@ -170,8 +170,8 @@ find_views(const Handmade *change, const char *relids)
 
 	for (uint64 r = 0; r < rows->n; r++)
 	{
-		Oid			relid = (Oid) strtoul(rows->v[r][0], NULL, 10);
-		Oid			view = (Oid) strtoul(rows->v[r][2], NULL, 10);
+		Oid			relid = sql_oid(rows->v[r][0]);
+		Oid			view = sql_oid(rows->v[r][2]);
 		VersionView *v;
 		ChangedTable *t;
 
@@ -217,7 +217,7 @@ settle_chained(const char *relids)
 								  " AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass", P_text(relids));
 
 	for (uint64 r = 0; r < rows->n; r++)
-		(void) sql_exec(view_on_table_sql((Oid) strtoul(rows->v[r][0], NULL, 10), rows->v[r][1]));
+		(void) sql_exec(view_on_table_sql(sql_oid(rows->v[r][0]), rows->v[r][1]));
 }
 
 /* What stands on a view, by name; NULL: nothing. */
@@ -344,7 +344,7 @@ follow_rights(List *views, List *tables)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) sql_exec(rows->v[r][1]);
-		changed = lappend_oid(changed, (Oid) strtoul(rows->v[r][0], NULL, 10));
+		changed = lappend_oid(changed, sql_oid(rows->v[r][0]));
 	}
 	return changed;
 }
@@ -467,7 +467,7 @@ begin_grant(Handmade *change, const GrantStmt *stmt)
 			continue;
 		rows = admin_queryp("SELECT oid FROM pg_class WHERE relnamespace = $1 AND relkind IN ('r', 'p', 'f') ORDER BY oid", P_oid(schema));
 		for (uint64 r = 0; r < rows->n; r++)
-			add_table(change, (Oid) strtoul(rows->v[r][0], NULL, 10), FOLLOW_RIGHTS);
+			add_table(change, sql_oid(rows->v[r][0]), FOLLOW_RIGHTS);
 	}
 }
 
@@ -727,8 +727,8 @@ handmade_refresh(const char *base)
 					  " ORDER BY 1, 2", P_text(base));
 	for (uint64 r = 0; r < rows->n; r++)
 	{
-		Oid			table = (Oid) strtoul(rows->v[r][0], NULL, 10);
-		Oid			view = (Oid) strtoul(rows->v[r][1], NULL, 10);
+		Oid			table = sql_oid(rows->v[r][0]);
+		Oid			view = sql_oid(rows->v[r][1]);
 
 		CHECK_FOR_INTERRUPTS();
 		if (chain_changing(table) || view_columns(view, table) == NIL)
