@@ -148,7 +148,22 @@ SELECT * FROM mt.shown('late');
 SELECT * FROM mt.shown('done');
 SELECT * FROM mt.try('SELECT mig_refresh_views(%L)', 'nothing');
 SELECT mig_refresh_views('side');
+
+-- A view in another schema's version is its owner's, whatever it is called
 RESET ROLE;
+CREATE SCHEMA elsewhere AUTHORIZATION regress_other;
+DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_other', current_database()); END$$;
+GRANT USAGE ON SCHEMA app TO regress_other;
+SET ROLE regress_other;
+CREATE TABLE elsewhere.e (id int PRIMARY KEY);
+SELECT mig_start('new', 'ALTER TABLE e ADD b int', '{"schema": "elsewhere"}');
+CREATE VIEW elsewhere_new.late AS SELECT id FROM app.late;
+RESET ROLE;
+ALTER TABLE late ADD COLUMN secret int;
+SELECT relowner::regrole, relnatts FROM pg_class WHERE oid = 'elsewhere_new.late'::regclass;
+SELECT relowner::regrole, relnatts FROM pg_class WHERE oid = 'app_hand2.late'::regclass;
+DROP VIEW elsewhere_new.late;
+CALL mt.run_at('public', 'SELECT mt.clean(''elsewhere'')');
 CALL mt.run_at('public', 'SELECT mt.clean(''app'', ''side'')');
 DROP OWNED BY regress_owner, regress_app, regress_other;
 DROP ROLE regress_owner, regress_app, regress_other;

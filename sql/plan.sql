@@ -70,7 +70,7 @@ SELECT phase, sql, note FROM mig_plan('v2', 'ALTER TABLE r ALTER b SET NOT NULL,
 SELECT phase, note FROM mig_plan('v2', 'ALTER TABLE r ALTER b SET NOT NULL', '{"up": {"r.b": "coalesce(b, 1)"}}') WHERE note ~ 'WARNING';
 SELECT phase, note FROM mig_plan('v2', 'ALTER TABLE r ADD CONSTRAINT x CHECK (10 / (id - 3) < 100)') WHERE note ~ 'cannot be looked at';
 -- So are values that collide in a new key, and rows that refer to nothing
-CREATE TABLE s (id int PRIMARY KEY);
+CREATE TABLE s (id$1 int PRIMARY KEY);
 INSERT INTO s VALUES (1), (2);
 SELECT phase, note FROM mig_plan('v2', 'ALTER TABLE r ADD UNIQUE (b), ADD FOREIGN KEY (b) REFERENCES s') WHERE note ~ 'WARNING';
 SELECT phase, note FROM mig_plan('v2', 'ALTER TABLE r ALTER b TYPE int USING b / 4; CREATE UNIQUE INDEX ON r (b); ALTER TABLE r ADD UNIQUE (b, id), ADD FOREIGN KEY (b) REFERENCES s') WHERE note ~ 'WARNING';

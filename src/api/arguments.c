@@ -128,7 +128,7 @@ is_operator(const Migration *mig)
 								  " ELSE '[]' END) o JOIN pg_catalog.pg_roles r ON r.rolname = o", P_jsonb(mig->options));
 
 	for (uint64 i = 0; i < rows->n; i++)
-		if (has_privs_of_role(GetUserId(), (Oid) strtoul(rows->v[i][0], NULL, 10)))
+		if (has_privs_of_role(GetUserId(), sql_oid(rows->v[i][0])))
 			return true;
 	return false;
 }

@@ -81,6 +81,12 @@ P_tids(const ItemPointerData *tids, int n)
 	return make_param(TIDARRAYOID, PointerGetDatum(construct_array(values, n, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT)), false);
 }
 
+Oid
+sql_oid(const char *value)
+{
+	return (Oid) strtoul(value, NULL, 10);
+}
+
 /* Statements with parameters are few and constant texts: their plans are kept, by text. */
 typedef struct KeptPlan
 {

@@ -36,6 +36,8 @@ typedef struct SqlRows
 	char	 ***v;
 } SqlRows;
 
+extern Oid	sql_oid(const char *value);	/* a value of type oid */
+
 extern uint64 sql_exec_params(const char *sql, int nparams, const SqlParam *params);
 /* the same under the caller's search_path, for statements that fire the user's code: all their own names and operators have to be qualified */
 extern uint64 sql_exec_unpinned(const char *sql, int nparams, const SqlParam *params);

@@ -126,7 +126,7 @@ add_created(MigPlan *p, char *name, Oid schema, MigratedKind kind)
 	rows = sql_queryp("SELECT DISTINCT c.oid, c.relname FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid WHERE k.conrelid = $1 AND k.contype = 'f'"
 					  " AND c.oid <> k.conrelid ORDER BY 2", P_oid(relid));
 	for (uint64 r = 0; r < rows->n; r++)
-		add_table(p, TABLE_REFERENCED, (Oid) strtoul(rows->v[r][0], NULL, 10), rows->v[r][1], NULL);
+		add_table(p, TABLE_REFERENCED, sql_oid(rows->v[r][0]), rows->v[r][1], NULL);
 }
 
 /* List the tables of the plan. */

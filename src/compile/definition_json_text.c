@@ -9,10 +9,10 @@
 
 #include "lib/stringinfo.h"
 #include "parser/parser.h"
-#include "parser/scanner.h"
 #include "utils/builtins.h"
 
 #include "compile/definition_json.h"
+#include "compile/tokens.h"
 
 /* A type of constraint, and the keys it needs and may have */
 typedef struct ConstraintType
@@ -95,25 +95,21 @@ list_text(const JsonNode *node)
 {
 	const char *text = node->text;
 	SourceContext context;
-	core_yy_extra_type extra;
-	core_yyscan_t scanner;
-	core_YYSTYPE value;
-	YYLTYPE		at;
-	int			token;
+	Token	   *tokens;
+	int			n;
 	int			depth = 0;
 
 	source_begin(&context, text, json_node_path(node));
-	scanner = scanner_init(text, &extra, &ScanKeywords, ScanKeywordTokens);
-	while ((token = core_yylex(&value, &at, scanner)) != 0)
+	tokens = scan_tokens(text, &n);
+	for (int i = 0; i < n; i++)
 	{
-		if (token == '(')
+		if (tokens[i].symbol == '(')
 			depth++;
-		if ((token == ')' && --depth < 0) || token == ';')
-			not_one_list(text, at);
+		if ((tokens[i].symbol == ')' && --depth < 0) || tokens[i].symbol == ';')
+			not_one_list(text, tokens[i].at);
 	}
 	if (depth != 0)
 		not_one_list(text, -1);
-	scanner_finish(scanner);
 	source_end(&context);
 	return psprintf("(%s)", json_sql_part(text));
 }

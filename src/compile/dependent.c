@@ -234,7 +234,7 @@ dependents_under(Oid relid, const char *columns, const char *search_path)
 	for (int i = 0; i < lengthof(carriers); i++)
 		for (uint64 r = 0; r < rows->n; r++)
 			if (strcmp(rows->v[r][0], carriers[i].class) == 0)
-				list = lappend(list, dependent(carriers[i].class, (Oid) strtoul(rows->v[r][1], NULL, 10), rows->v[r][3], search_path));
+				list = lappend(list, dependent(carriers[i].class, sql_oid(rows->v[r][1]), rows->v[r][3], search_path));
 	AtEOXact_GUC(false, level);
 	return list;
 }

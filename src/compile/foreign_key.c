@@ -205,7 +205,7 @@ primary_key(const Table *t, const Operation *op)
 			return n->index ? new_key_columns(n) : n->columns;
 	}
 	rows = sql_queryp("SELECT conkey, conindid FROM pg_constraint WHERE conrelid = $1 AND contype = 'p'", P_oid(t->relid));
-	if (rows->n == 0 || index_goes(t, (Oid) strtoul(rows->v[0][1], NULL, 10)))
+	if (rows->n == 0 || index_goes(t, sql_oid(rows->v[0][1])))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no primary key for referenced table \"%s\"", t->new_name),
@@ -231,7 +231,7 @@ check_unique(const ForeignKey *f)
 	{
 		char	   *keys = strchr(rows->v[r][1], '{');	/* behind the array's bounds */
 
-		if (index_goes(t, (Oid) strtoul(rows->v[r][0], NULL, 10)) || !same_columns(columns_by_atts(t, keys), f->referenced_columns))
+		if (index_goes(t, sql_oid(rows->v[r][0])) || !same_columns(columns_by_atts(t, keys), f->referenced_columns))
 			continue;
 		if (rows->v[r][2][0] == 't')
 			return;
@@ -421,9 +421,8 @@ key_operator(Oid referenced, Oid referencing, Oid *right)
 	return can_coerce_type(2, actual, target, COERCION_IMPLICIT) ? get_opfamily_member(family, input, input, BTEqualStrategyNumber) : InvalidOid;
 }
 
-/* Make the trigger's condition; raise 42804 when a pair of columns cannot be compared. */
-static void
-compare_columns(ForeignKey *f)
+char *
+foreign_key_condition(const ForeignKey *f, const char *prefix)
 {
 	StringInfoData buf;
 	ListCell   *a;
@@ -447,9 +446,9 @@ compare_columns(ForeignKey *f)
 		if (buf.len)
 			appendStringInfoString(&buf, " AND ");
 		generate_operator_clause(&buf, psprintf("x.%s", quote_identifier(column_physical(r))), r->type, operator,
-								 psprintf("$%d", foreach_current_index(a) + 1), c->type);
+								 psprintf("%s%d", prefix, foreach_current_index(a) + 1), c->type);
 	}
-	f->lookup = buf.data;
+	return buf.data;
 }
 
 /* The same columns in a table that joined the plan, or has been changed, after they were looked up. */
@@ -533,7 +532,7 @@ append(MigPlan *p, ForeignKey *f)
 		if (((ForeignKey *) lfirst(lc))->table->relid == f->table->relid)
 			f->number++;
 	f->hidden = psprintf("_mig_f%d", f->number);
-	compare_columns(f);
+	f->lookup = foreign_key_condition(f, "$");
 	p->foreign_keys = lappend(p->foreign_keys, f);
 }
 
@@ -594,8 +593,8 @@ make_again(MigPlan *p, char **v)
 	ForeignKey *f = palloc0(sizeof(ForeignKey));
 	ListCell   *lc;
 
-	f->table = side(p, (Oid) strtoul(v[1], NULL, 10));
-	f->referenced = side(p, (Oid) strtoul(v[2], NULL, 10));
+	f->table = side(p, sql_oid(v[1]));
+	f->referenced = side(p, sql_oid(v[2]));
 	f->former = f->name = v[0];
 	f->columns = columns_by_atts(f->table, v[3]);
 	f->referenced_columns = columns_by_atts(f->referenced, v[4]);
@@ -639,7 +638,7 @@ former_keys(MigPlan *p, const Table *t, List **seen)
 
 	for (uint64 r = 0; r < rows->n; r++)
 	{
-		Oid			oid = (Oid) strtoul(rows->v[r][13], NULL, 10);
+		Oid			oid = sql_oid(rows->v[r][13]);
 
 		if (list_member_oid(*seen, oid))
 			continue;
@@ -716,7 +715,7 @@ foreign_key_present(const MigPlan *p, Oid constraint)
 	ForeignKey *f = palloc0(sizeof(ForeignKey));
 
 	f->name = rows->v[0][0];
-	f->table = side(p, (Oid) strtoul(rows->v[0][1], NULL, 10));
-	f->referenced = side(p, (Oid) strtoul(rows->v[0][2], NULL, 10));
+	f->table = side(p, sql_oid(rows->v[0][1]));
+	f->referenced = side(p, sql_oid(rows->v[0][2]));
 	return f;
 }

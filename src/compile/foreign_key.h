@@ -28,6 +28,12 @@ extern char *foreign_key_sql(const ForeignKey *f);
 /* " ALTER COLUMN …," for hidden columns that it sets to their default, which is the view's alone otherwise; "": none */
 extern char *foreign_key_defaults(const ForeignKey *f);
 
+/*
+ * "x.a = $1 AND x.b = $2" for a row x of the referenced table, the operators chosen as the server chooses them; the other side's values are called by a prefix
+ * ("$" here) and their number. Raises 42804 when a pair of columns cannot be compared.
+ */
+extern char *foreign_key_condition(const ForeignKey *f, const char *prefix);
+
 /* The constraint trigger that holds the new version's writes to it. */
 extern char *foreign_key_trigger_sql(const ForeignKey *f);
 

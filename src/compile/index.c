@@ -131,7 +131,7 @@ create_index_sql(const Table *t, char **v, const char *hidden)
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE %sINDEX CONCURRENTLY %s ON %s USING %s %s", v[2][0] == 't' ? "UNIQUE " : "", hidden,
 					 sql_qualified(t->schema, t->name), quote_identifier(v[3]),
-					 index_keys(t, (Oid) strtoul(v[0], NULL, 10), v[1]));
+					 index_keys(t, sql_oid(v[0]), v[1]));
 	if (v[4][0] == 't')
 		appendStringInfoString(&buf, " NULLS NOT DISTINCT");
 	if (v[5])
@@ -205,7 +205,7 @@ index_copies(const Table *t)
 					  P_oid(t->relid), P_text(atts_literal(shape_changed_atts(t))), P_text(atts_literal(shape_dropped_atts(t))));
 	for (uint64 r = 0; r < rows->n; r++)
 	{
-		OldIndex   *x = present_index(t, (Oid) strtoul(rows->v[r][0], NULL, 10));
+		OldIndex   *x = present_index(t, sql_oid(rows->v[r][0]));
 		IndexBuild *copy = palloc0(sizeof(IndexBuild));
 
 		if (x->dropped)
@@ -252,7 +252,7 @@ check_referenced(const Table *t, List *going)
 			continue;
 		rows = sql_queryp("SELECT k.oid, k.conname, k.conrelid::regclass FROM pg_constraint k WHERE k.contype = 'f' AND k.conindid = $1 ORDER BY 2", P_oid(x->oid));
 		for (uint64 r = 0; r < rows->n; r++)
-			if (!list_member_oid(going, (Oid) strtoul(rows->v[r][0], NULL, 10)))
+			if (!list_member_oid(going, sql_oid(rows->v[r][0])))
 				ereport(ERROR,
 						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 						 errmsg("cannot drop %s \"%s\" of table \"%s\" because a foreign key depends on it", x->constraint ? "constraint" : "index", x->name, t->name),

@@ -447,11 +447,11 @@ partitioned_index_builds(const Table *t, const NewIndex *n, IndexBuild *top, Lis
 	for (uint64 r = 0; r < rows->n; r++)
 	{
 		char	  **v = rows->v[r];
-		Oid			partition = (Oid) strtoul(v[0], NULL, 10);
+		Oid			partition = sql_oid(v[0]);
 		bool		leaf = v[4][0] == 't';
 		char	   *name = partition_index_name(n, v[1], v[2], taken);
 		char	   *qualified = sql_qualified(v[1], name);
-		char	   *above = list_nth(names, list_index_oid(parents, (Oid) strtoul(v[3], NULL, 10)));
+		char	   *above = list_nth(names, list_index_oid(parents, sql_oid(v[3])));
 
 		builds = lappend(builds, partition_statement(partition, leaf ? NoLock : ShareLock,
 													 psprintf("CREATE %sINDEX %s%s ON %s%s %s", unique, leaf ? "CONCURRENTLY " : "", quote_identifier(name),

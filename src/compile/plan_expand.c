@@ -302,7 +302,7 @@ lock_referenced(Builder *b)
 					  P_text(p->schema), P_text(p->inner_schema), P_text(names_literal(p->created)), P_text(names_literal(p->parked)));
 	for (uint64 r = 0; r < rows->n; r++)
 	{
-		Oid			relid = (Oid) strtoul(rows->v[r][0], NULL, 10);
+		Oid			relid = sql_oid(rows->v[r][0]);
 		char	   *name = sql_relation_name(relid);
 		Step	   *s = add_step(b, STEP_EXPAND, STEP_SQL, NULL, ShareRowExclusiveLock,
 								 psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", name), NULL);

@@ -365,7 +365,7 @@ swap_sequences(Builder *b, const Table *t)
 				continue;
 			s = add_step(b, STEP_CONTRACT, STEP_SQL, NULL, ShareRowExclusiveLock, sql, NULL);
 			s->relation = sequence;
-			s->relid = (Oid) strtoul(sql_textp("SELECT $1::regclass::oid", P_text(sequence)), NULL, 10);
+			s->relid = sql_oid(sql_textp("SELECT $1::regclass::oid", P_text(sequence)));
 		}
 		if (c->identity)
 			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, sequence_identity_sql(t, c), NULL)->superuser = true;

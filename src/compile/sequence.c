@@ -167,7 +167,7 @@ char *
 sequence_alter_sql(const Table *t, const Column *c, const char *sequence)
 {
 	char	   *type = sql_textp("SELECT seqtypid FROM pg_sequence WHERE seqrelid = $1::regclass", P_text(sequence));
-	int			width = type ? get_typlen((Oid) strtoul(type, NULL, 10)) : 0;
+	int			width = type ? get_typlen(sql_oid(type)) : 0;
 	StringInfoData buf;
 
 	initStringInfo(&buf);

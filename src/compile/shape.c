@@ -143,9 +143,9 @@ load_columns(Table *t)
 		c = palloc0(sizeof(Column));
 		c->att = (AttrNumber) pg_strtoint16(v[0]);
 		c->old_name = c->name = v[1];
-		c->old_type = c->type = (Oid) strtoul(v[2], NULL, 10);
+		c->old_type = c->type = sql_oid(v[2]);
 		c->old_typmod = c->typmod = pg_strtoint32(v[3]);
-		c->old_collation = c->collation = (Oid) strtoul(v[4], NULL, 10);
+		c->old_collation = c->collation = sql_oid(v[4]);
 		c->old_not_null = c->not_null = v[5][0] == 't';
 		c->identity = v[7][0];
 		c->generated = v[8][0];
@@ -171,7 +171,7 @@ load_sequences(Table *t)
 			Column	   *c = lfirst(lc);
 
 			if (c->att == pg_strtoint16(rows->v[i][0]))
-				c->sequences = lappend(c->sequences, sql_relation_name((Oid) strtoul(rows->v[i][1], NULL, 10)));
+				c->sequences = lappend(c->sequences, sql_relation_name(sql_oid(rows->v[i][1])));
 		}
 }
 
@@ -231,17 +231,17 @@ load_constraints(Table *t)
 		char	  **v = rows->v[i];
 		Constr	   *c = palloc0(sizeof(Constr));
 
-		c->oid = (Oid) strtoul(v[0], NULL, 10);
+		c->oid = sql_oid(v[0]);
 		c->name = v[1];
 		c->type = v[2][0];
 		c->columns = parse_atts(v[3]);
-		c->index = (Oid) strtoul(v[4], NULL, 10);
+		c->index = sql_oid(v[4]);
 		c->definition = v[5];
 		c->check = v[6];
 		c->validated = v[7][0] == 't';
 		c->no_inherit = v[8][0] == 't';
 		c->comment = v[9];
-		c->referenced = (Oid) strtoul(v[10], NULL, 10);
+		c->referenced = sql_oid(v[10]);
 		t->constraints = lappend(t->constraints, c);
 	}
 }
@@ -260,7 +260,7 @@ load_indexes(Table *t)
 		OldIndex   *x = palloc0(sizeof(OldIndex));
 		ListCell   *lc;
 
-		x->oid = (Oid) strtoul(rows->v[i][0], NULL, 10);
+		x->oid = sql_oid(rows->v[i][0]);
 		x->name = rows->v[i][1];
 		x->columns = parse_atts(rows->v[i][2]);
 		foreach(lc, t->constraints)

@@ -280,13 +280,13 @@ closed_existing_sql(Oid view, const char *message, const char *hint, Oid freed)
 	for (uint64 r = 0; r < rows->n; r++)
 	{
 		char	  **v = rows->v[r];
-		Oid			type = (Oid) strtoul(v[1], NULL, 10);
+		Oid			type = sql_oid(v[1]);
 
 		if (OidIsValid(freed) && (type == freed || get_element_type(type) == freed))
 			appendStringInfo(&columns, "%sNULL::text AS %s", r ? ", " : "", quote_identifier(v[0]));
 		else
 			appendStringInfo(&columns, "%sNULL::%s%s AS %s", r ? ", " : "", type_sql(type, pg_strtoint32(v[2])),
-							 collate_sql(type, (Oid) strtoul(v[3], NULL, 10)), quote_identifier(v[0]));
+							 collate_sql(type, sql_oid(v[3])), quote_identifier(v[0]));
 	}
 	appendStringInfo(&buf, "CREATE OR REPLACE VIEW %s AS ", sql_relation_name(view));
 	closed_body(&buf, sql_relation_name(view), columns.data, message, hint);

@@ -2,10 +2,10 @@
  * handmade.c
  *		Version views follow what is done by hand to tables that no migration changes.
  *
- * A version view of such a table shows its columns under their names, so it is told by standing directly on the table and being called like it. Before
- * a statement that could not be done while the view is there (DROP COLUMN, ALTER TYPE, DROP TABLE, SET SCHEMA) it is dropped, and made again after it;
- * otherwise it is changed in place, so that views of the user's may stand on it. All of it is done as the superuser, since the table's owner need not own
- * the views, and only if the statement's own checks would let it pass. Locks: views before their table, as clients take them.
+ * A version view of such a table shows its columns under their names and nothing else, so it is told by standing directly on the table, in a version of its
+ * schema, and being called like it. Before a statement that could not be done while the view is there (DROP COLUMN, ALTER TYPE, DROP TABLE, SET SCHEMA) it is
+ * dropped, and made again after it; otherwise it is changed in place, so that views of the user's may stand on it. All of it is done as the superuser, since
+ * the table's owner need not own the views, and only if the statement's own checks would let it pass. Locks: views before their table, as clients take them.
  */
 #include "base/compat.h"
 
@@ -104,7 +104,7 @@ read_versioned(void)
 							" JOIN pg_namespace v ON v.nspname = s.schema_name WHERE $1", P_bool(true));
 		old = MemoryContextSwitchTo(TopMemoryContext);
 		for (uint64 r = 0; r < rows->n; r++)
-			versioned = lappend_oid(versioned, (Oid) strtoul(rows->v[r][0], NULL, 10));
+			versioned = lappend_oid(versioned, sql_oid(rows->v[r][0]));
 		MemoryContextSwitchTo(old);
 	}
 	if (installed || !OidIsValid(mig))
@@ -131,16 +131,20 @@ own_begin(Identity *saved)
 	setting_set("client_min_messages", "warning");
 }
 
-/* Attribute numbers of the table in a view's order; NIL when the view is not one that shows the table's columns. */
+/*
+ * Attribute numbers of the table in a view's order; NIL when the view is not one that shows the table's columns and nothing else. A condition would be
+ * the user's: such a view must not become the table owner's.
+ */
 static List *
 view_columns(Oid view, Oid table)
 {
 	Relation	rel = table_open(view, AccessShareLock);
 	Query	   *query = get_view_query(rel);
+	bool		plain = view_query_is_auto_updatable(query, false) == NULL && query->jointree->quals == NULL;
 	List	   *atts = NIL;
 	ListCell   *lc;
 
-	foreach(lc, query->targetList)
+	foreach(lc, plain ? query->targetList : NIL)
 	{
 		TargetEntry *entry = lfirst(lc);
 		Var		   *var = (Var *) entry->expr;
@@ -164,14 +168,15 @@ find_views(const Handmade *change, const char *relids)
 {
 	SqlRows    *rows = sql_queryp("SELECT DISTINCT t.oid, n.nspname, v.oid FROM pg_class t JOIN (pg_depend d JOIN pg_rewrite r ON r.oid = d.objid) ON d.refobjid = t.oid"
 								  " JOIN pg_class v ON v.oid = r.ev_class AND v.relkind = 'v' AND v.relname = t.relname"
-								  " JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
+								  " JOIN pg_namespace n ON n.oid = v.relnamespace JOIN pg_namespace b ON b.oid = t.relnamespace"
+								  " JOIN mig.version_schema s ON s.schema_name = n.nspname AND s.base_schema = b.nspname"
 								  " WHERE t.oid = ANY ($1::oid[]) AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass ORDER BY 1, 2", P_text(relids));
 	ListCell   *lc = list_head(change->tables);
 
 	for (uint64 r = 0; r < rows->n; r++)
 	{
-		Oid			relid = (Oid) strtoul(rows->v[r][0], NULL, 10);
-		Oid			view = (Oid) strtoul(rows->v[r][2], NULL, 10);
+		Oid			relid = sql_oid(rows->v[r][0]);
+		Oid			view = sql_oid(rows->v[r][2]);
 		VersionView *v;
 		ChangedTable *t;
 
@@ -212,12 +217,13 @@ settle_chained(const char *relids)
 								  " JOIN pg_namespace b ON b.nspname = s.base_schema JOIN pg_class t ON t.relnamespace = b.oid AND t.oid = ANY ($1::oid[])"
 								  " JOIN pg_class v ON v.relnamespace = n.oid AND v.relname = t.relname AND v.relkind = 'v'"
 								  " JOIN (pg_depend d JOIN pg_rewrite r ON r.oid = d.objid) ON r.ev_class = v.oid AND d.refobjid <> v.oid"
-								  " JOIN pg_class o ON o.oid = d.refobjid AND o.relkind = 'v' AND o.relnamespace <> n.oid"
+								  " JOIN pg_class o ON o.oid = d.refobjid AND o.relkind = 'v' AND o.relnamespace <> n.oid JOIN pg_namespace m ON m.oid = o.relnamespace"
+								  " JOIN mig.version_schema f ON f.schema_name = m.nspname AND f.base_schema = s.base_schema"
 								  " WHERE s.phase NOT IN ('completed', 'rolled_back')"
 								  " AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass", P_text(relids));
 
 	for (uint64 r = 0; r < rows->n; r++)
-		(void) sql_exec(view_on_table_sql((Oid) strtoul(rows->v[r][0], NULL, 10), rows->v[r][1]));
+		(void) sql_exec(view_on_table_sql(sql_oid(rows->v[r][0]), rows->v[r][1]));
 }
 
 /* What stands on a view, by name; NULL: nothing. */
@@ -344,7 +350,7 @@ follow_rights(List *views, List *tables)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) sql_exec(rows->v[r][1]);
-		changed = lappend_oid(changed, (Oid) strtoul(rows->v[r][0], NULL, 10));
+		changed = lappend_oid(changed, sql_oid(rows->v[r][0]));
 	}
 	return changed;
 }
@@ -467,7 +473,7 @@ begin_grant(Handmade *change, const GrantStmt *stmt)
 			continue;
 		rows = admin_queryp("SELECT oid FROM pg_class WHERE relnamespace = $1 AND relkind IN ('r', 'p', 'f') ORDER BY oid", P_oid(schema));
 		for (uint64 r = 0; r < rows->n; r++)
-			add_table(change, (Oid) strtoul(rows->v[r][0], NULL, 10), FOLLOW_RIGHTS);
+			add_table(change, sql_oid(rows->v[r][0]), FOLLOW_RIGHTS);
 	}
 }
 
@@ -721,14 +727,14 @@ handmade_refresh(const char *base)
 	rows = sql_queryp("SELECT DISTINCT t.oid, v.oid FROM pg_class t JOIN pg_namespace b ON b.oid = t.relnamespace"
 					  " JOIN (pg_depend d JOIN pg_rewrite r ON r.oid = d.objid) ON d.refobjid = t.oid"
 					  " JOIN pg_class v ON v.oid = r.ev_class AND v.relkind = 'v' JOIN pg_namespace n ON n.oid = v.relnamespace"
-					  " JOIN mig.version_schema s ON s.schema_name = n.nspname WHERE b.nspname = $1 AND t.relkind IN ('r', 'p', 'f')"
+					  " JOIN mig.version_schema s ON s.schema_name = n.nspname AND s.base_schema = b.nspname WHERE b.nspname = $1 AND t.relkind IN ('r', 'p', 'f')"
 					  " AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass"
 					  " AND (v.relname = t.relname OR NOT EXISTS (SELECT FROM pg_class x WHERE x.relnamespace = v.relnamespace AND x.relname = t.relname))"
 					  " ORDER BY 1, 2", P_text(base));
 	for (uint64 r = 0; r < rows->n; r++)
 	{
-		Oid			table = (Oid) strtoul(rows->v[r][0], NULL, 10);
-		Oid			view = (Oid) strtoul(rows->v[r][1], NULL, 10);
+		Oid			table = sql_oid(rows->v[r][0]);
+		Oid			view = sql_oid(rows->v[r][1]);
 
 		CHECK_FOR_INTERRUPTS();
 		if (chain_changing(table) || view_columns(view, table) == NIL)

@@ -42,7 +42,7 @@ oid_list(const SqlRows *rows)
 	List	   *list = NIL;
 
 	for (uint64 r = 0; r < rows->n; r++)
-		list = lappend_oid(list, (Oid) strtoul(rows->v[r][0], NULL, 10));
+		list = lappend_oid(list, sql_oid(rows->v[r][0]));
 	return list;
 }
 
@@ -61,7 +61,7 @@ plain_views(List *list, const SqlRows *rows)
 	{
 		PlainView  *view = palloc0(sizeof(PlainView));
 
-		view->relid = (Oid) strtoul(rows->v[r][0], NULL, 10);
+		view->relid = sql_oid(rows->v[r][0]);
 		list = lappend(list, view);
 	}
 	return list;
@@ -253,9 +253,9 @@ versions_make_current(const char *base, const char *version, const char *tables)
 
 	rows = sql_queryp("SELECT DISTINCT v.oid, n.nspname FROM pg_class t JOIN pg_namespace b ON b.oid = t.relnamespace JOIN (" VIEW_USES ") ON d.refobjid = t.oid"
 					  " JOIN pg_class v ON v.oid = r.ev_class JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
-					  " WHERE b.nspname = $1 AND t.relname = ANY ($3::text[]) AND n.nspname <> $2 ORDER BY 1", P_text(base), P_text(version), P_text(tables));
+					  " WHERE b.nspname = $1 AND t.relname = ANY ($3::text[]) AND n.nspname <> $2 AND s.base_schema = $1 ORDER BY 1", P_text(base), P_text(version), P_text(tables));
 	for (uint64 r = 0; r < rows->n; r++)
-		(void) sql_exec(view_close_existing_sql((Oid) strtoul(rows->v[r][0], NULL, 10), psprintf("version \"%s\" has ended", rows->v[r][1]), hint));
+		(void) sql_exec(view_close_existing_sql(sql_oid(rows->v[r][0]), psprintf("version \"%s\" has ended", rows->v[r][1]), hint));
 	foreach(lc, versions_chained_views(version))
 		(void) sql_exec(view_on_table_sql(lfirst_oid(lc), base));
 }
@@ -276,7 +276,7 @@ versions_free_type(Oid type)
 
 	for (uint64 r = 0; r < rows->n; r++)
 	{
-		char	   *sql = view_free_type_sql((Oid) strtoul(rows->v[r][0], NULL, 10), type);
+		char	   *sql = view_free_type_sql(sql_oid(rows->v[r][0]), type);
 
 		if (sql)
 			(void) sql_exec(sql);

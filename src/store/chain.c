@@ -61,7 +61,7 @@ make_table(const Migration *mig, char **v)
 	for (int i = 0; i < lengthof(kind_names); i++)
 		if (strcmp(kind_names[i], v[0]) == 0)
 			t->kind = (MigratedKind) i;
-	t->relid = v[1] ? (Oid) strtoul(v[1], NULL, 10) : InvalidOid;
+	t->relid = v[1] ? sql_oid(v[1]) : InvalidOid;
 	t->name = v[2];
 	t->new_name = v[3];
 	return t;

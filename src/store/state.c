@@ -123,7 +123,7 @@ make_migration(char **v)
 	m->paused = is_true(v[7]);
 	m->reason = v[8];
 	m->error = v[9];
-	m->owner = v[10] ? (Oid) strtoul(v[10], NULL, 10) : InvalidOid;
+	m->owner = v[10] ? sql_oid(v[10]) : InvalidOid;
 	m->settings = v[11];
 	m->was_ready = is_true(v[12]);
 	return m;
@@ -290,7 +290,7 @@ make_step(char **v)
 	s->kind = (StepKind) stored_index(v[2], step_kind_names, lengthof(step_kind_names));
 	s->group = pg_strtoint32(v[3]);
 	s->relation = v[4];
-	s->relid = v[5] ? (Oid) strtoul(v[5], NULL, 10) : InvalidOid;
+	s->relid = v[5] ? sql_oid(v[5]) : InvalidOid;
 	s->lock = lock_from_name(v[6]);
 	s->rewrites = is_true(v[7]);
 	s->sql = v[8];

@@ -34,8 +34,8 @@ task_get(int64 migration_id, int step_no)
 	task = palloc0(sizeof(Task));
 	task->migration_id = migration_id;
 	task->step_no = step_no;
-	task->relid = (Oid) strtoul(v[0], NULL, 10);
-	task->relfilenode = (Oid) strtoul(v[1], NULL, 10);
+	task->relid = sql_oid(v[0]);
+	task->relfilenode = sql_oid(v[1]);
 	task->blocks = pg_strtoint64(v[2]);
 	task->lanes = pg_strtoint32(v[3]);
 	task->rows_total = pg_strtoint64(v[4]);

@@ -182,18 +182,6 @@ lint_unique(const MigPlan *plan, const Table *t, const NewIndex *n)
 	note_answer(&q, s, "have the same values");
 }
 
-/* A foreign key's look-up with the columns q.c1, q.c2, … for its parameters. */
-static char *
-lookup_sql(const ForeignKey *f)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (const char *c = f->lookup; *c; c++)
-		appendStringInfoString(&buf, *c == '$' ? "q.c" : (char[]) {*c, '\0'});
-	return buf.data;
-}
-
 /* Can a foreign key be asked about: are its referenced columns there as they will be? */
 static bool
 is_askable(const ForeignKey *f)
@@ -236,7 +224,7 @@ lint_foreign_key(const MigPlan *plan, const ForeignKey *f)
 	rel = table_open(f->table->relid, AccessShareLock);
 	q.key_sql = "q.key";
 	q.keys_sql = psprintf("(SELECT %s AS key%s FROM %s) q WHERE %sNOT EXISTS (SELECT FROM %s AS x WHERE %s)", verify_key_sql(rel), values.data,
-						  from_sql(f->table), nulls.data, sql_qualified(f->referenced->schema, f->referenced->name), lookup_sql(f));
+						  from_sql(f->table), nulls.data, sql_qualified(f->referenced->schema, f->referenced->name), foreign_key_condition(f, "q.c"));
 	table_close(rel, NoLock);
 	note_answer(&q, s, "refer to nothing");
 }

@@ -368,7 +368,7 @@ relfilenode_of(Oid relid)
 {
 	char	   *node = sql_textp("SELECT relfilenode FROM pg_catalog.pg_class WHERE oid = $1", P_oid(relid));
 
-	return node ? (Oid) strtoul(node, NULL, 10) : InvalidOid;
+	return node ? sql_oid(node) : InvalidOid;
 }
 
 /* Make the ranges of a step: all blocks there are now. */
