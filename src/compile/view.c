@@ -306,11 +306,12 @@ view_free_type_sql(Oid view, Oid type)
 	char	   *name = sql_relation_name(view);
 	char	   *grants = sql_textp("SELECT string_agg(format('GRANT %s ON %s TO %s', x.privilege_type, $2, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END), E';\n')"
 								   " FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = $1 AND x.grantee <> c.relowner", P_oid(view), P_text(name));
+	TriggerDesc *triggers = CopyTriggerDesc(relation->trigdesc);
 	char	   *sql = NULL;
 
-	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
 	{
-		Trigger    *trigger = &relation->trigdesc->triggers[i];
+		Trigger    *trigger = &triggers->triggers[i];
 
 		if (strcmp(trigger->tgname, CLOSED_TRIGGER) == 0 && trigger->tgnargs == 2)
 			sql = psprintf("DROP VIEW %s;\n%s%s", name, closed_existing_sql(view, trigger->tgargs[0], trigger->tgargs[1], type), grants ? grants : "");

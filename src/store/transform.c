@@ -137,11 +137,14 @@ is_sync_trigger(const Trigger *trigger)
 	return name && strcmp(name, "sync") == 0 && get_func_namespace(trigger->tgfoid) == get_namespace_oid("mig", true);
 }
 
-/* Finds the relation's sync trigger, the one that sorts last; NULL if there is none. */
+/*
+ * Finds the relation's sync trigger, the one that sorts last; NULL if there is none. In a copy: any look into a catalog, also the one that tells what
+ * the trigger calls, may have the relation cache build its own anew.
+ */
 static Trigger *
 find_sync_trigger(Relation rel)
 {
-	TriggerDesc *triggers = rel->trigdesc;
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
 
 	for (int i = 0; triggers && i < triggers->numtriggers; i++)
 	{
@@ -177,18 +180,19 @@ column_number(Relation rel, const char *name)
 	return attno;
 }
 
-/* Copies the trigger's arguments, which the relation cache may free while they are compiled, if they have the form the header describes. */
+/* Copies the trigger's arguments into the current memory context, if they have the form the header describes. */
 static char **
 copy_arguments(Relation rel, const Trigger *trigger)
 {
 	int			n = trigger->tgnargs;
-	char	  **args = palloc(sizeof(char *) * n);
+	char	  **args;
 
 	if (n < 3 || (n - 3) % 4 != 0 || (n - 3) / 4 > TRANSFORM_MAX_PAIRS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("sync trigger \"%s\" of table \"%s\" has %d arguments", trigger->tgname, RelationGetRelationName(rel), n),
 				 errdetail("There are three, and four for each of at most %d pairs.", TRANSFORM_MAX_PAIRS)));
+	args = palloc(sizeof(char *) * n);
 	for (int i = 0; i < n; i++)
 		args[i] = pstrdup(trigger->tgargs[i]);
 	return args;
