@@ -1,0 +1,66 @@
+/*
+ * signal.h
+ *		The signals by which backfill and verification are paced: what each measures, in which unit, and its limits.
+ *
+ * One table (signal.c) drives all: the settings mig_control.throttle_<name> and mig_control.critical_<name>, the keys of options.throttle, the
+ * readings shown in mig.signals, and the documentation of both.
+ */
+#ifndef MIG_SIGNAL_H
+#define MIG_SIGNAL_H
+
+#include "postgres.h"
+#include "store/state.h"
+
+typedef enum SignalClass
+{
+	SIGNAL_HARD,				/* over its limit: everything stops */
+	SIGNAL_GRADUAL				/* its utilisation, value / limit, moves the duty cycle */
+} SignalClass;
+
+typedef enum SignalUnit
+{
+	SIGNAL_COUNT,					/* a number of things, or a ratio */
+	SIGNAL_MS,					/* milliseconds; settings and options take '10s' and the like */
+	SIGNAL_BYTES					/* bytes; settings and options take '1GB' and the like */
+} SignalUnit;
+
+/* What a signal says now. who and text are palloc'd or constant */
+typedef struct Reading
+{
+	bool		known;			/* false: it could not be read */
+	double		value;
+	char	   *who;			/* whose value it is (a standby, a slot, a pid); NULL */
+} Reading;
+
+/* What readers may look at */
+typedef struct SignalContext
+{
+	const Migration *mig;
+	Oid			relid;			/* the table under way; InvalidOid: none */
+	const char *throttle;		/* options.throttle with its overrides, JSON text; NULL: none */
+} SignalContext;
+
+typedef struct Signal
+{
+	const char *name;
+	SignalClass class;
+	SignalUnit	unit;
+	bool		floor;			/* a hard signal that stops below its limit (free disk) */
+	bool		writes;			/* about what is written: verification does not go by it */
+	double		limit;			/* default; negative: off */
+	double		critical;		/* default; negative: off */
+	const char *what;			/* a phrase: "bytes of WAL that the slowest standby has not replayed" */
+	Reading		(*read) (const SignalContext *context);
+} Signal;
+
+extern const Signal signals[];
+extern const int nsignals;
+
+extern void signals_define_settings(void);	/* from _PG_init, in alphabetical order */
+extern double signal_limit(int n, const SignalContext *context);	/* in effect: the option, or else the setting; negative: off */
+extern double signal_critical(int n, const SignalContext *context);
+
+/* Raise 22023 (with its JSON path) for an options.throttle that has unknown names, wrong types or limits out of range, or a query that does not compile. */
+extern void signals_check_options(const char *throttle, Oid owner);
+
+#endif
