@@ -26,6 +26,7 @@
 #include "control/utility.h"
 #include "store/chain.h"
 #include "store/options.h"
+#include "store/override.h"
 #include "store/task.h"
 #include "verify/verify.h"
 
@@ -387,6 +388,8 @@ drive(int64 migration_id)
 	Unit		u = {.mig = migration_by_id(migration_id)};
 	ErrorData  *error = NULL;
 
+	if (u.mig && u.mig->override_over)
+		(void) overrides_end(migration_id, false);
 	if (u.mig == NULL || u.mig->paused || lifecycle_ended(u.mig->phase) || (u.mig->phase == PHASE_READY && !completes_itself(u.mig)))
 	{
 		backfill_release();
