@@ -192,7 +192,7 @@ static char *
 describe_progress(const Migration *mig, char *const *pace)
 {
 	Step	   *step = step_next(mig->id);
-	Task	   *task = step ? task_get(mig->id, step->no) : NULL;
+	Task	   *task = step ? task_total(mig->id, step->no) : NULL;
 	StringInfoData text;
 
 	initStringInfo(&text);

@@ -107,8 +107,8 @@ conclude_check(Unit *u)
 {
 	Migration  *mig = u->mig;
 	Step	   *s = u->step;
-	Task	   *task = task_get(mig->id, s->no);
-	int64		failing = bad_rows_count(mig->id, s->relid, "up");
+	Task	   *task = task_total(mig->id, s->no);
+	int64		failing = bad_rows_count(mig->id, s->no, "up");
 	int64		divergent = task ? task->divergent : 0;
 	int64		missing = task ? task->missing : 0;
 	char	   *text;
