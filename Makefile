@@ -3,7 +3,7 @@
 EXTENSION    = mig_control
 EXTVERSION   = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(srcdir)/mig_control.control)
 MODULE_big   = mig_control
-ROOMS        = base store compile sync backfill verify route control observe api
+ROOMS        = base store compile sync pace backfill verify route control observe api
 
 srcdir      ?= $(dir $(firstword $(MAKEFILE_LIST)))
 SOURCES      = $(sort $(wildcard $(srcdir)/src/*.c $(foreach r,$(ROOMS),$(srcdir)/src/$(r)/*.c)))

@@ -22,6 +22,7 @@
 #include "base/shmem.h"
 #include "base/txn.h"
 #include "control/drive.h"
+#include "pace/pace.h"
 #include "store/task.h"
 
 #define SHORTEST_NAP_MS	5
@@ -104,7 +105,7 @@ next_turn(Call *call)
 static void
 nap(long *ms, long most)
 {
-	txn_nap(Max(Min(*ms, most), 1));
+	txn_nap(Max(Min(pace_nap_ms(*ms), most), 1));
 	*ms = Min(*ms + *ms / 2, LONGEST_NAP_MS);
 }
 

@@ -38,6 +38,8 @@ static const struct
 	{"hold", "array", true},
 	{"operators", "array", true},
 	{"workers", "number", true},
+	{"batch", "number", true},
+	{"throttle", "object", true},
 	{"auto_complete", "boolean", true},
 };
 
