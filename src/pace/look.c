@@ -8,7 +8,6 @@
  */
 #include "base/compat.h"
 
-#include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
@@ -53,22 +52,6 @@ typedef struct Look
 	int			busiest;		/* the gradual signal with the highest utilisation; -1: none is known */
 } Look;
 
-/* A value in the unit of its signal. */
-static char *
-value_text(SignalUnit unit, double value)
-{
-	switch (unit)
-	{
-		case SIGNAL_BYTES:
-			return text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty, Int64GetDatum((int64) value))));
-		case SIGNAL_MS:
-			return psprintf("%.0f ms", value);
-		case SIGNAL_COUNT:
-			break;
-	}
-	return psprintf("%.6g", value);
-}
-
 /* Is a value beyond a limit? */
 static bool
 beyond(const Signal *s, double value, double limit)
@@ -83,7 +66,7 @@ utilisation(const Signal *s, double value, double limit)
 	double		used = s->floor ? limit : value;
 	double		room = s->floor ? value : limit;
 
-	if (limit < 0)
+	if (limit < 0 || (limit == 0 && s->automatic))
 		return 0;
 	if (room <= 0)
 		return used > 0 ? 2 : 0;
@@ -99,7 +82,7 @@ call_reader(void *arg)
 	l->gauges[l->reading].reading = signals[l->reading].read(&l->context);
 }
 
-/* Read one signal; what it said last stays when it cannot be read. */
+/* Read one signal; what it said last stays when it cannot be read, but for who: that is why. */
 static void
 read_signal(Look *l, int n)
 {
@@ -109,10 +92,17 @@ read_signal(Look *l, int n)
 
 	l->reading = n;
 	if (txn_try(call_reader, l, &error) && g->reading.known)
+	{
 		g->read_at = l->epoch;
+		if (g->limit == 0 && g->reading.limit > 0)
+			g->limit = g->reading.limit;
+	}
 	else
 	{
+		char	   *why = error ? error->message : g->reading.who;
+
 		*g = former;
+		g->reading.who = why;
 		if (g->read_at == 0)
 			g->read_at = l->epoch;
 	}
@@ -207,9 +197,10 @@ describe_breach(const Look *l, int n, const char *which, double limit)
 	const Signal *s = &signals[n];
 	const Gauge *g = &l->gauges[n];
 
-	return psprintf("%s is %s%s, %s its %slimit of %s%s", s->name, value_text(s->unit, g->reading.value),
-					g->reading.who ? psprintf(" (%s)", g->reading.who) : "", s->floor ? "below" : "over", which, value_text(s->unit, limit),
-					psprintf(": %s", s->what));
+	if (s->yes_or_no)
+		return psprintf("%s: %s", s->name, g->reading.who);
+	return psprintf("%s is %s%s, %s its %slimit of %s: %s", s->name, signal_value_text(n, g->reading.value),
+					g->reading.who ? psprintf(" (%s)", g->reading.who) : "", s->floor ? "below" : "over", which, signal_value_text(n, limit), s->what);
 }
 
 /* Stop, and say by what. */
@@ -289,7 +280,8 @@ is_stopped(Look *l)
 		if (!g->counts || s->class != SIGNAL_HARD || g->limit < 0)
 			continue;
 		if ((l->epoch - g->read_at) * 1000 >= PACE_STALE_MS)
-			stop(l->state, s->name, psprintf("%s could not be read for %.0f s: %s", s->name, l->epoch - g->read_at, s->what));
+			stop(l->state, s->name, psprintf("%s could not be read for %.0f s: %s", s->name, l->epoch - g->read_at,
+												g->reading.who ? g->reading.who : s->what));
 		else if (g->reading.known && beyond(s, g->reading.value, g->limit))
 			stop(l->state, s->name, describe_breach(l, n, "", g->limit));
 		else
@@ -389,6 +381,7 @@ look(const Migration *mig, const Step *step, int most, PaceState *state)
 	l.epoch = (l.now + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000000.0;
 	l.context.mig = mig;
 	l.context.relid = step->relid;
+	l.context.now = l.now;
 	l.context.throttle = option_text(mig->in_effect, "throttle");
 	l.gauges = palloc0(sizeof(Gauge) * nsignals);
 	state->stopped_by = NULL;

@@ -17,6 +17,7 @@
 #include "pace/duty.h"
 #include "pace/look.h"
 #include "pace/pace.h"
+#include "pace/signal.h"
 #include "store/options.h"
 #include "store/pace_state.h"
 
@@ -204,6 +205,7 @@ pace_end(const Migration *mig, const Step *step)
 
 	if (d->most == 0)
 		return;
+	signal_note_waiters();
 	limits.most = d->most;
 	chunk_took(&d->law, &limits, ms, (double) (pgWalUsage.wal_bytes - d->wal_began));
 }

@@ -181,9 +181,9 @@ read_query(const SignalContext *context)
 }
 
 void
-query_check(const char *query, Oid owner)
+query_check(const char *query, Oid owner, const char *settings)
 {
-	Run			run = {.query = query,.owner = owner,.check = true};
+	Run			run = {.query = query,.owner = owner,.settings = settings,.check = true};
 
 	ask_safely(&run);
 	if (run.why)

@@ -41,7 +41,7 @@ extern Reading read_dead_rows(const SignalContext *context);
 
 /* signal_query.c: the user's own */
 extern Reading read_query(const SignalContext *context);
-extern void query_check(const char *query, Oid owner);	/* raises 22023 */
+extern void query_check(const char *query, Oid owner, const char *settings);	/* raises 22023 */
 
 /* signal_option.c: options.throttle */
 extern double throttle_limit(const char *throttle, const Signal *s, bool critical, double otherwise);
