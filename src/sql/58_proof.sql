@@ -26,3 +26,27 @@ GRANT SELECT ON mig.report TO PUBLIC;
 CREATE FUNCTION mig_report(name text) RETURNS jsonb
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'mig_report';
 COMMENT ON FUNCTION mig_report(text) IS 'all that is known of a migration as one JSON document, for the record';
+
+CREATE FUNCTION mig_check_add(name text, check_name text, sql text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_check_add';
+COMMENT ON FUNCTION mig_check_add(text, text, text, jsonb) IS 'adds a business check to a migration: an assertion, or a comparison of the versions, as a whole or by segment';
+
+CREATE FUNCTION mig_check_drop(name text, check_name text) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_check_drop';
+COMMENT ON FUNCTION mig_check_drop(text, text) IS 'takes a business check away; its results stay';
+
+CREATE FUNCTION mig_check(name text, which text DEFAULT NULL)
+    RETURNS TABLE (check_name text, segment jsonb, old_value text, new_value text, ok boolean, failure text)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_check';
+COMMENT ON FUNCTION mig_check(text, text) IS 'runs business checks now, and keeps their results';
+
+CREATE VIEW mig.check_results AS
+    SELECT m.name, r.check_name, r.started_at::timestamptz(3) AS started_at, r.ms, coalesce(r.wrong = 0 AND r.failure IS NULL AND r.ended_at IS NOT NULL, false) AS green, r.failure,
+           CASE WHEN mig.may_see(m.owner_name) THEN x.segment END AS segment,
+           CASE WHEN mig.may_see(m.owner_name) THEN x.old_value END AS old_value, CASE WHEN mig.may_see(m.owner_name) THEN x.new_value END AS new_value, x.ok, r.run_by
+      FROM mig.check_run r JOIN mig.migration m ON m.id = r.migration_id LEFT JOIN mig.check_result x ON x.run_id = r.id
+     WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND m.system_identifier = (SELECT system_identifier FROM pg_control_system())
+     ORDER BY r.id DESC, x.ok;
+COMMENT ON VIEW mig.check_results IS 'runs of business checks, newest first, one row per segment';
+GRANT SELECT ON mig.check_results TO PUBLIC;
