@@ -25,7 +25,7 @@ SELECT mig_check_add('cents', 'compare', 'SELECT tenant_id, max(balance) * 100 A
 SELECT * FROM mig_check('cents');
 -- Totals that agree hide segments that don't
 UPDATE app.acc SET tenant_id = CASE tenant_id WHEN 1 THEN 2 ELSE 1 END WHERE id IN (3, 4);
-SELECT mig_check_add('cents', 'shifted', 'SELECT tenant_id, count(*) AS value FROM app.acc GROUP BY 1', '{"new": "SELECT CASE id WHEN 4 THEN 3 WHEN 5 THEN 1 ELSE tenant_id END AS tenant_id, count(*) AS value FROM app_cents.acc GROUP BY 1"}');
+SELECT mig_check_add('cents', 'shifted', 'SELECT tenant_id, count(*) AS value FROM app.acc GROUP BY 1', '{"new": "SELECT CASE id WHEN 4 THEN 3 WHEN 5 THEN 2 ELSE tenant_id END AS tenant_id, count(*) AS value FROM app_cents.acc GROUP BY 1"}');
 SELECT mig_check_add('cents', 'whole', 'SELECT count(*) FROM app.acc', '{"new": "SELECT count(*) FROM app_cents.acc"}');
 SELECT mig_check_add('cents', 'missing', 'SELECT tenant_id, count(*) AS value FROM app.acc GROUP BY 1', '{"new": "SELECT tenant_id, count(*) AS value FROM app_cents.acc WHERE tenant_id < 3 GROUP BY 1"}');
 SELECT * FROM mig_check('cents', 'shifted');
