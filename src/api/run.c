@@ -204,7 +204,7 @@ notice_progress(Call *call, const Migration *mig)
 	if (seconds * 1000 < NOTICE_GAP_MS)
 		return;
 	step = step_next(mig->id);
-	task = step ? task_get(mig->id, step->no) : NULL;
+	task = step ? task_total(mig->id, step->no) : NULL;
 	if (task)
 		ereport(NOTICE, (errmsg("%s  %s", phase_name(mig->phase), describe_rows(call, step, task, seconds))));
 	else

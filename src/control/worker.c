@@ -106,7 +106,7 @@ crew_add(Crew *crew)
 static int
 workers_allowed(const Migration *mig)
 {
-	char	   *workers = option_text(mig->options, "workers");
+	char	   *workers = option_text(mig->in_effect, "workers");
 
 	return workers ? Max(atoi(workers), 1) : mig_max_workers;
 }

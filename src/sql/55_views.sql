@@ -40,16 +40,30 @@ CREATE VIEW mig.status AS
 COMMENT ON VIEW mig.status IS 'one row per migration, newest first, in brief; mig_status() shows all';
 
 CREATE VIEW mig.progress AS
-    SELECT m.name, t.relation, s.phase,
+    SELECT m.name, s.relation, s.phase,
            CASE WHEN s.done_at IS NOT NULL THEN 100.0
                 ELSE least(99.9, round(100.0 * t.rows_done / greatest(t.rows_total, 1), 1)) END AS percent,
            t.rows_done, CASE WHEN s.done_at IS NULL THEN greatest(t.rows_total, t.rows_done) ELSE t.rows_done END AS rows_total,
            round(t.rows_done * 1000.0 / nullif(t.busy_ms, 0)) AS rows_per_second
+      FROM mig.step s
+      JOIN mig.state m ON m.id = s.migration_id
+      JOIN (SELECT migration_id, step_no, sum(rows_done)::bigint AS rows_done, sum(rows_total)::bigint AS rows_total, sum(busy_ms)::bigint AS busy_ms
+              FROM mig.task GROUP BY migration_id, step_no) t ON t.migration_id = s.migration_id AND t.step_no = s.no
+     ORDER BY m.id DESC, s.no;
+COMMENT ON VIEW mig.progress IS 'one row per table and task (backfill, validate)';
+
+CREATE VIEW mig.leaves AS
+    SELECT m.name, s.relation, t.relation AS leaf, s.phase,
+           CASE WHEN s.done_at IS NOT NULL OR r.left_to_do IS NULL THEN 100.0
+                ELSE least(99.9, round(100.0 * t.rows_done / greatest(t.rows_total, 1), 1)) END AS percent,
+           t.rows_done, CASE WHEN s.done_at IS NULL AND r.left_to_do THEN greatest(t.rows_total, t.rows_done) ELSE t.rows_done END AS rows_total
       FROM mig.task t
       JOIN mig.step s ON s.migration_id = t.migration_id AND s.no = t.step_no
       JOIN mig.state m ON m.id = t.migration_id
-     ORDER BY m.id DESC, t.step_no;
-COMMENT ON VIEW mig.progress IS 'one row per table and task (backfill, validate)';
+      LEFT JOIN LATERAL (SELECT true AS left_to_do FROM mig.range r WHERE r.migration_id = t.migration_id AND r.step_no = t.step_no
+              AND r.relid = t.relid AND r.state <> 'done' LIMIT 1) r ON true
+     ORDER BY m.id DESC, t.step_no, t.relation;
+COMMENT ON VIEW mig.leaves IS 'one row per relation and task: the partitions and children of the tables in mig.progress';
 
 CREATE VIEW mig.steps AS
     SELECT m.name, s.no AS step, s.phase, s.relation, s.lock_mode, s.done_at::timestamptz(0) AS done_at, s.rewrites,
@@ -77,7 +91,7 @@ CREATE VIEW mig.bad_rows AS
        AND m.system_identifier = (SELECT system_identifier FROM pg_control_system());
 COMMENT ON VIEW mig.bad_rows IS 'samples of rows whose up fails, or whose versions differ';
 
-GRANT SELECT ON mig.state, mig.status, mig.progress, mig.steps, mig.events, mig.bad_rows TO PUBLIC;
+GRANT SELECT ON mig.state, mig.status, mig.progress, mig.leaves, mig.steps, mig.events, mig.bad_rows TO PUBLIC;
 
 CREATE FUNCTION mig_status(name text DEFAULT NULL)
     RETURNS TABLE (name text, schema text, version_schema text, phase text, paused boolean, percent numeric, rows_done bigint,
