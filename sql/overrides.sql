@@ -30,7 +30,7 @@ SET ROLE regress_operator;
 SELECT * FROM mt.try('SELECT mig_override(%L, %L)', 'o1', '{"workers": 1}');
 RESET ROLE;
 \pset tuples_only off
-SELECT count(*) FROM mig.override;
+SELECT count(*) FROM mig.overrides WHERE name = 'o1';
 
 -- In effect over what the start and mig_set say; the later wins; null is the default; signals of throttle one by one
 SELECT options FROM app.now_in_effect;
@@ -46,9 +46,9 @@ SELECT options - 'held' - 'hold' - 'operators' AS own FROM mig.migration WHERE n
 SELECT mig_set('o1', '{"throttle": {"replica_lag": null, "xid_age": 5}}');
 SELECT options -> 'throttle' AS own FROM mig.migration WHERE name = 'o1';
 SELECT mig_set('o1', '{"throttle": null}');
-SELECT name, state, options, round(extract(epoch FROM expires_at - set_at) / 60) AS minutes, set_by, reason FROM mig.overrides;
+SELECT name, state, options, round(extract(epoch FROM expires_at - set_at) / 60) AS minutes, set_by, reason FROM mig.overrides WHERE name = 'o1';
 SET ROLE regress_operator;
-SELECT name, state, options, reason FROM mig.overrides;
+SELECT name, state, options, reason FROM mig.overrides WHERE name = 'o1';
 SELECT * FROM mt.try('SELECT * FROM mig.override');
 SELECT name, duty, workers FROM mig_status('o1');
 RESET ROLE;
@@ -57,16 +57,16 @@ RESET ROLE;
 SELECT count(*) FROM mig.event e JOIN mig.migration m ON m.id = e.migration_id WHERE m.name = 'o1' AND e.kind = 'override ended';
 UPDATE mig.override SET set_at = set_at - interval '3 hours', expires_at = expires_at - interval '3 hours' WHERE options ? 'throttle';
 SELECT options FROM app.now_in_effect;
-SELECT state, options FROM mig.overrides;
+SELECT state, options FROM mig.overrides WHERE name = 'o1';
 SELECT mig_pause('o1');
 SELECT mig_pause('o1');
 SELECT kind, detail - '{until,set_at,expired_at,taken_back_before}'::text[] AS detail, detail ?| '{until,expired_at}' AS moment FROM mig.events WHERE name = 'o1' AND kind ~ 'override' ORDER BY id;
-SELECT count(*) FROM mig.override WHERE ended_at IS NOT NULL;
+SELECT count(*) FROM mig.override WHERE ended_at IS NOT NULL AND migration_id = (SELECT id FROM mig.migration WHERE name = 'o1');
 
 -- Taken back: by no time, or no options
 SELECT mig_override('o1', '{"batch": 7}', '0') <= clock_timestamp() AS ended;
 SELECT options FROM app.now_in_effect;
-SELECT state, options FROM mig.overrides;
+SELECT state, options FROM mig.overrides WHERE name = 'o1';
 SELECT mig_override('o1', '{"batch": 7}') > clock_timestamp() AS running;
 SELECT mig_override('o1', NULL) <= clock_timestamp() AS ended;
 SELECT mig_override('o1', NULL, NULL, NULL) <= clock_timestamp() AS nothing_to_end;
@@ -82,7 +82,7 @@ SELECT options FROM app.now_in_effect;
 -- Not after the end, and those that run end with the migration
 SELECT mig_override('o1', '{"batch": 9}') > clock_timestamp() AS running;
 SELECT mig_rollback('o1');
-SELECT state, options FROM mig.overrides LIMIT 1;
+SELECT state, options FROM mig.overrides WHERE name = 'o1' LIMIT 1;
 SELECT * FROM mt.try('SELECT mig_override(%L, %L)', 'o1', '{"workers": 1}');
 RESET search_path;
 DROP VIEW app.now_in_effect;
