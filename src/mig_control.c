@@ -13,6 +13,7 @@
 #include "control/guard.h"
 #include "control/launcher.h"
 #include "pace/latency.h"
+#include "pace/signal.h"
 #include "route/passage.h"
 
 PG_MODULE_MAGIC;
@@ -23,6 +24,7 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	signals_define_settings();
 	settings_define();
 	quiet_install();
 	guard_install();

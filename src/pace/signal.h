@@ -29,10 +29,10 @@ typedef struct Reading
 {
 	bool		known;			/* false: it could not be read */
 	double		value;
-	double		limit;			/* the reader's own, where the configured one is 0 ("automatic"); 0: none */
-	double		base;			/* the value without us: utilisation is (value - base) / (limit - base) */
-	char	   *who;			/* whose value it is (a standby, a slot, a pid); NULL */
-	char	   *wait;			/* stand still for now, to be able to measure: why; NULL */
+	double		limit;			/* positive: the reader's own, in place of the limit 0, which is "auto" for it */
+	double		base;			/* what it would be without us: utilisation is (value - base) / (limit - base) */
+	char	   *who;			/* whose value it is (a standby, a slot, a pid), or why it is not known; NULL */
+	char	   *calm;			/* drivers should stand still for a moment, so that it can be measured: what; NULL */
 } Reading;
 
 /* What readers may look at */
