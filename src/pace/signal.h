@@ -25,13 +25,15 @@ typedef enum SignalUnit
 	SIGNAL_BYTES					/* bytes; settings and options take '1GB' and the like */
 } SignalUnit;
 
-/* What a signal says now. who is palloc'd or constant */
+/* What a signal says now. Texts are palloc'd or constant */
 typedef struct Reading
 {
 	bool		known;			/* false: it could not be read */
 	double		value;
 	double		limit;			/* positive: the reader's own, in place of the limit 0, which is "auto" for it */
+	double		base;			/* what it would be without us: utilisation is (value - base) / (limit - base) */
 	char	   *who;			/* whose value it is (a standby, a slot, a pid), or why it is not known; NULL */
+	char	   *calm;			/* drivers should stand still for a moment, so that it can be measured: what; NULL */
 } Reading;
 
 /* What readers may look at */
