@@ -58,7 +58,7 @@ const Signal signals[] = {
 	{"xmin_age", SIGNAL_GRADUAL, SIGNAL_MS, false, true, OFF, OFF,
 	"how long the oldest transaction has kept dead rows from being removed", read_xmin_age},
 	{"client_latency", SIGNAL_GRADUAL, SIGNAL_MS, false, false, 0, OFF,
-	"what 95 of 100 statements of clients on the table take less than", read_client_latency},
+	"what 95 of 100 statements of clients on the table take less than", read_client_latency, .automatic = true},
 };
 const int	nsignals = lengthof(signals);
 

@@ -190,6 +190,6 @@ query_check(const char *query, Oid owner, const char *settings)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options.throttle.query %s", run.why),
-				 errdetail("It was run as role \"%s\", read-only.", GetUserNameFromId(owner, false)),
+				 errdetail("It runs as role \"%s\", read-only.", GetUserNameFromId(owner, false)),
 				 errhint("It has to return true, to stop, or false.")));
 }
