@@ -14,6 +14,8 @@
 
 #include "api/arguments.h"
 #include "base/sql.h"
+#include "pace/window.h"
+#include "store/options.h"
 
 void
 require_read_committed(const char *function)
@@ -56,6 +58,16 @@ arg_jsonb(FunctionCallInfo fcinfo, int n)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options must be a JSON object")));
 	return JsonbToCString(NULL, &jb->root, VARSIZE(jb));
+}
+
+char *
+settle_options(const char *options)
+{
+	char	   *windows = windows_settle(option_json(options, "window"));
+
+	if (windows)
+		options = sql_textp("SELECT ($1 || jsonb_build_object('window', $2))::text", P_jsonb(options), P_jsonb(windows));
+	return (char *) options;
 }
 
 /* The only active migration of the current schema. */

@@ -1,6 +1,6 @@
 /*
  * steer.c
- *		mig_pause, mig_resume, mig_set, mig_complete, mig_rollback, mig_use and mig_retire.
+ *		mig_pause, mig_resume, mig_set, mig_override, mig_complete, mig_rollback, mig_use and mig_retire.
  */
 #include "base/compat.h"
 
@@ -12,19 +12,22 @@
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
 #include "api/arguments.h"
 #include "base/lock.h"
 #include "base/shmem.h"
 #include "base/sql.h"
 #include "compile/plan.h"
-#include "store/options.h"
 #include "control/finish.h"
 #include "control/lifecycle.h"
+#include "store/options.h"
+#include "store/override.h"
 
 PG_FUNCTION_INFO_V1(mig_pause);
 PG_FUNCTION_INFO_V1(mig_resume);
 PG_FUNCTION_INFO_V1(mig_set);
+PG_FUNCTION_INFO_V1(mig_override);
 PG_FUNCTION_INFO_V1(mig_complete);
 PG_FUNCTION_INFO_V1(mig_rollback);
 PG_FUNCTION_INFO_V1(mig_use);
@@ -99,17 +102,58 @@ mig_set(PG_FUNCTION_ARGS)
 	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), "mig_set", false);
 	char	   *changes = arg_jsonb(fcinfo, 1);
 	char	   *reason = arg_text(fcinfo, 2);
-	char	   *options;
 
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_set");
-	options_check(changes, true);
-	options = sql_textp("SELECT jsonb_strip_nulls($1 || $2)::text", P_jsonb(mig->options), P_jsonb(changes));
-	migration_set_options(mig->id, options);
+	options_check(changes, OPTIONS_SET);
+	changes = settle_options(changes);
+	migration_set_options(mig->id, options_merge(mig->options, changes));
 	event_write(mig->id, "set", sql_textp("SELECT (jsonb_build_object('options', $1) || jsonb_strip_nulls(jsonb_build_object('reason', $2)))::text",
 										  P_jsonb(changes), P_text(reason)));
 	shmem_wake_at_commit();
 	PG_RETURN_VOID();
+}
+
+/* A moment from now, 22023 if the interval is none for an override; 0 if it is no time at all. */
+static TimestampTz
+override_end(Interval *ttl)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz until = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum(ttl)));
+
+	if (until == now)
+		return 0;
+	if (until < now + USECS_PER_SEC || until > now + 30 * USECS_PER_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("ttl must be between 1 second and 30 days, not %s", DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(ttl)))),
+				 errhint("A ttl of 0 ends the overrides that run; mig_set changes options for good.")));
+	return until;
+}
+
+/* mig_override(name, options, ttl, reason): options that hold for a while, over mig_set's; returns the moment of their end. */
+PGDLLEXPORT Datum
+mig_override(PG_FUNCTION_ARGS)
+{
+	Migration  *mig = take_migration(arg_text_required(fcinfo, 0, "name"), "mig_override", false);
+	char	   *options = arg_jsonb(fcinfo, 1);
+	TimestampTz until = 0;
+
+	if (lifecycle_ended(mig->phase))
+		lifecycle_wrong_phase(mig, "mig_override");
+	if (!PG_ARGISNULL(1) && PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("ttl must not be NULL")));
+	options_check(options, OPTIONS_OVERRIDE);
+	options = settle_options(options);
+	if (!PG_ARGISNULL(1))
+		until = override_end(PG_GETARG_INTERVAL_P(2));
+	(void) overrides_end(mig->id, until == 0);
+	if (until != 0)
+		override_add(mig->id, options, until, arg_text(fcinfo, 3));
+	shmem_wake_at_commit();
+	PG_RETURN_TIMESTAMPTZ(until ? until : GetCurrentTimestamp());
 }
 
 /* mig_complete(name, force, reason) → 'completed' or 'completing' */

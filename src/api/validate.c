@@ -28,7 +28,7 @@ put_findings(ReturnSetInfo *rsinfo, const Step *step, const Findings *found)
 	values[2] = Int64GetDatum(found->divergent + found->missing);
 	values[3] = Int64GetDatum(0);
 	nulls[4] = found->samples == NULL;
-	values[4] = found->samples ? DirectFunctionCall1(jsonb_in, CStringGetDatum(found->samples)) : (Datum) 0;
+	values[4] = found->samples ? DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("[%s]", found->samples))) : (Datum) 0;
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -50,7 +50,7 @@ mig_validate(PG_FUNCTION_ARGS)
 
 		if (step->kind != STEP_VALIDATE || step->phase != STEP_CHECK)
 			continue;
-		found = verify_blocks(mig, step->relid, 0, -1);
+		found = verify_table(step->relid);
 		put_findings((ReturnSetInfo *) fcinfo->resultinfo, step, &found);
 	}
 	return (Datum) 0;

@@ -15,6 +15,8 @@
  * Rows locked by others are never waited for. Everything is committed with the rows, so a crash repeats at most a batch, and repeating is free: filled
  * rows are skipped.
  *
+ * A table may consist of many relations (backfill/leaves.c): each has its task, and a range is claimed from those of all of them.
+ *
  * A range is worked on by the session that holds its advisory lock, for as long as it lives; `claimed` says which that is here.
  */
 #include "base/compat.h"
@@ -25,25 +27,25 @@
 #include "miscadmin.h"
 #include "optimizer/plancat.h"
 #include "storage/bufmgr.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "backfill/backfill.h"
+#include "backfill/leaves.h"
 #include "backfill/quiet.h"
 #include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
 #include "pace/pace.h"
-#include "store/task.h"
 #include "store/transform.h"
 #include "sync/trigger.h"
 
 #define RETRY_MS 100			/* until a range with locked rows is looked at again; doubled each time */
 #define MAX_RETRY_MS 5000
+#define LOCKED_MS 500			/* until a range of a locked relation is looked at again */
 #define LOOK_BATCHES 4			/* looking for rows without a value takes longer batches than filling them */
 
 static int64 claimed = 0;		/* id of the range this session has locked; 0: none */
@@ -54,25 +56,6 @@ backfill_release(void)
 	if (claimed != 0)
 		advisory_unlock(MIG_LOCK_RANGE, claimed, ExclusiveLock);
 	claimed = 0;
-}
-
-/* Fill in a task for a table as it is now. */
-static Task
-describe_task(const Migration *mig, const Step *step, Relation rel)
-{
-	Task		task = {.migration_id = mig->id,.step_no = step->no,.relid = RelationGetRelid(rel)};
-	BlockNumber pages;
-	double		tuples;
-	double		allvisible;
-
-	estimate_rel_size(rel, NULL, &pages, &tuples, &allvisible);
-	task.relfilenode = rel->rd_rel->relfilenode;
-	task.blocks = RelationGetNumberOfBlocks(rel);
-	task.rows_total = (int64) tuples;
-	if (rel->rd_tableam == GetHeapamTableAmRoutine())
-		/* wide rows: more lanes than rows on a page would be empty passes */
-		task.lanes = task.blocks > 0 ? (int) Min(Max(tuples / task.blocks, 1.0), (double) mig_lanes) : 1;
-	return task;
 }
 
 /* Pages of a range: at most the setting, and as many ranges as keep all workers busy to the end. */
@@ -87,28 +70,36 @@ pages_per_range(const Task *task)
 	return Max((task->blocks + ranges - 1) / ranges, 1);
 }
 
-/* The task of this step; made, or made anew when the table was rewritten and block numbers mean something else. */
-static Task *
-current_task(const Migration *mig, const Step *step, Relation rel)
+/* Lay out the task of filling a relation, lane by lane. */
+static void
+lay_lanes(Task *task, Relation rel, const Task *former)
 {
-	Task	   *task = task_get(mig->id, step->no);
+	BlockNumber pages;
+	double		tuples;
+	double		allvisible;
 
-	if (task == NULL || task->relfilenode != rel->rd_rel->relfilenode)
-	{
-		Task		made = describe_task(mig, step, rel);
+	estimate_rel_size(rel, NULL, &pages, &tuples, &allvisible);
+	task->blocks = RelationGetNumberOfBlocks(rel);
+	task->rows_total = (int64) tuples;
+	if (rel->rd_tableam == GetHeapamTableAmRoutine())
+		/* wide rows: more lanes than rows on a page would be empty passes */
+		task->lanes = task->blocks > 0 ? (int) Min(Max(tuples / task->blocks, 1.0), (double) mig_lanes) : 1;
+	task->range_pages = pages_per_range(task);
+	task->rows_done = former ? former->rows_done : 0;
+	task->busy_ms = former ? former->busy_ms : 0;
+}
 
-		backfill_release();
-		made.rows_done = task ? task->rows_done : 0;
-		made.busy_ms = task ? task->busy_ms : 0;
-		task_create(&made, pages_per_range(&made), 0);
-		task = task_get(mig->id, step->no);
-	}
-	return task;
+/* The same without lanes. */
+static void
+lay_last_pass(Task *task, Relation rel, const Task *former)
+{
+	lay_lanes(task, rel, former);
+	task->first_lane = task->lanes;
 }
 
 /* The range this session works on: the one it has, or the next that nobody has. NULL: none can be had now. */
 static Range *
-claim_range(const Task *task)
+claim_range(const Migration *mig, const Step *step)
 {
 	ListCell   *lc;
 	Range	   *range;
@@ -116,11 +107,11 @@ claim_range(const Task *task)
 	if (claimed != 0)
 	{
 		range = range_get(claimed);
-		if (range && range->state == RANGE_OPEN && range->migration_id == task->migration_id && range->step_no == task->step_no)
+		if (range && range->state == RANGE_OPEN && range->migration_id == mig->id && range->step_no == step->no)
 			return range;
 		backfill_release();		/* also when it is another migration's: a worker drives them in turn */
 	}
-	foreach(lc, task_ranges(task->migration_id, task->step_no))
+	foreach(lc, task_ranges(mig->id, step->no))
 	{
 		int64		id = ((Range *) lfirst(lc))->id;
 
@@ -416,56 +407,55 @@ run_last_pass(const Migration *mig, const Task *task, Range *range, Relation rel
 		range_advance(range, written);
 }
 
-/* Open the table for a unit, without queueing behind anybody's exclusive lock; NULL when that cannot be had now. */
-static Relation
-open_table(const Step *step)
+/* Run a batch of a range of an open leaf. */
+static void
+run_range(const Migration *mig, Range *range, Relation rel)
 {
-	Relation	rel;
+	Task	   *task = task_get(mig->id, range->step_no, range->relid);
+	char	   *unfilled = transform_unfilled_sql(transform_get(rel));
 
-	if (!ConditionalLockRelationOid(step->relid, RowExclusiveLock))
-		return NULL;
-	rel = try_table_open(step->relid, NoLock);
-	if (rel == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s is gone", step->relation)));
-	return rel;
-}
-
-/* There is no range to be had: is nothing left, or nothing but what was put aside? */
-static UnitResult
-what_is_left(const Migration *mig, const Step *step)
-{
-	int64		left = task_ranges_left(mig->id, step->no);
-	char	   *error;
-
-	if (left == 0)
-		return UNIT_END;
-	return task_ranges_aside(mig->id, step->no, &error) == left ? UNIT_ASIDE : UNIT_WAIT;
+	if (task == NULL)
+		return;					/* somebody else has found the leaf rewritten, or gone */
+	if (task->relfilenode != rel->rd_rel->relfilenode)
+	{
+		backfill_release();
+		leaf_rewritten(task, rel, lay_lanes);
+	}
+	else if (unfilled == NULL)
+	{
+		range->state = RANGE_DONE;
+		range_advance(range, 0);
+	}
+	else if (range->lane < task->lanes)
+		run_lane(mig, task, range, rel);
+	else
+		run_last_pass(mig, task, range, rel, unfilled);
 }
 
 UnitResult
 backfill_unit(const Migration *mig, const Step *step)
 {
-	Relation	rel = open_table(step);
-	Task	   *task;
-	Range	   *range;
-	char	   *unfilled;
-	UnitResult	result = UNIT_DONE;
+	Range	   *range = claim_range(mig, step);
+	Relation	leaf;
+	bool		gone;
+	bool		dropped;
 
-	if (rel == NULL)
-		return UNIT_WAIT;
-	task = current_task(mig, step, rel);
-	unfilled = transform_unfilled_sql(transform_get(rel));
-	range = unfilled ? claim_range(task) : NULL;
 	if (range == NULL)
-		result = unfilled == NULL ? UNIT_END : what_is_left(mig, step);
-	else if (range->lane < task->lanes)
-		run_lane(mig, task, range, rel);
-	else
-		run_last_pass(mig, task, range, rel, unfilled);
-	table_close(rel, NoLock);
-	return result;
+		return leaves_find_work(mig, step, lay_lanes);
+	leaf = leaf_open(range->relid, RowExclusiveLock, &gone);
+	if (leaf == NULL && !gone)
+	{
+		range_postpone(range, LOCKED_MS);
+		backfill_release();
+		return UNIT_DONE;
+	}
+	/* detaching a partition takes its triggers away; a leaf that lacks them is refused by transform_get() */
+	dropped = (gone || !relation_has_sync(leaf)) && leaves_align(mig, step, lay_lanes, false) == LEAVES_CHANGED;
+	if (leaf && !dropped)
+		run_range(mig, range, leaf);
+	if (leaf)
+		table_close(leaf, NoLock);
+	return UNIT_DONE;
 }
 
 bool
@@ -481,19 +471,9 @@ backfill_put_aside(const char *error)
 void
 backfill_restart(const Migration *mig, const Step *step)
 {
-	Relation	rel = try_table_open(step->relid, AccessShareLock);
-	Task	   *former = task_get(mig->id, step->no);
-	Task		task;
-
-	if (rel == NULL)
-		return;
 	backfill_release();
-	task = describe_task(mig, step, rel);
-	task.rows_done = former ? former->rows_done : 0;
-	task.busy_ms = former ? former->busy_ms : 0;
-	bad_rows_clear(mig->id, step->relid);
-	task_create(&task, pages_per_range(&task), task.lanes);
-	table_close(rel, NoLock);
+	bad_rows_clear(mig->id, leaves_of(step->relid));
+	(void) leaves_align(mig, step, lay_last_pass, true);
 }
 
 int

@@ -514,7 +514,7 @@ plan_compile(const char *name, const char *definition, const char *options, LOCK
 	setting_set("standard_conforming_strings", "on");
 	p->lock = lock;
 	p->options = options_over(d->options, options);
-	options_check(p->options, false);
+	options_check(p->options, OPTIONS_START);
 	plan_names(p, name, d);
 	chain_begin(p, d);
 	p->settings = session_settings();

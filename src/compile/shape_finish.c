@@ -41,13 +41,6 @@ name_hidden(Table *t, bool aligned)
 		t->hidden = lappend(t->hidden, c);
 		c->hidden = psprintf("_mig_c%d", list_length(t->hidden));
 		c->hidden_att = t->natts + (shape_has_pairs(t) ? 1 : 0) + list_length(t->hidden);
-		if (c->hidden_att > MaxHeapAttributeNumber - 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_TOO_MANY_COLUMNS),
-					 errmsg("table \"%s\" has no attribute numbers left for this migration", t->name),
-					 errdetail("A table has %d in its life, dropped columns included; this one has used %d.",
-							   MaxHeapAttributeNumber, t->natts),
-					 errhint("Copy the rows to a new table, which begins to count anew.")));
 	}
 }
 
@@ -148,6 +141,21 @@ backward_pass(Table *t)
 		if (c->att != 0 && (c->dropped || c->second))
 			c->back = c->lost;
 	}
+}
+
+/* Raise if the table has not as many attribute numbers left as its hidden columns need. */
+static void
+check_attribute_numbers(const Table *t)
+{
+	int			needed = list_length(t->hidden) + (shape_has_pairs(t) ? 1 : 0);
+	int			left = MaxHeapAttributeNumber - t->natts;
+
+	if (needed > left)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("table \"%s\" has %d attribute numbers left, and this migration needs %d", t->name, left, needed),
+				 errdetail("A table has %d in its life, dropped columns included.", MaxHeapAttributeNumber),
+				 errhint("Copy the rows to a new table, which begins to count anew.")));
 }
 
 /* A CHECK to be analysed */
@@ -387,6 +395,7 @@ shape_finish(Table *t)
 {
 	name_hidden_columns(t);
 	backward_pass(t);
+	check_attribute_numbers(t);
 	if (t->partitioned)
 		check_partitioned(t);
 	carry_checks(t);

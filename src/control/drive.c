@@ -27,6 +27,7 @@
 #include "pace/pace.h"
 #include "store/chain.h"
 #include "store/options.h"
+#include "store/override.h"
 #include "store/task.h"
 #include "verify/verify.h"
 
@@ -110,8 +111,8 @@ conclude_check(Unit *u)
 {
 	Migration  *mig = u->mig;
 	Step	   *s = u->step;
-	Task	   *task = task_get(mig->id, s->no);
-	int64		failing = bad_rows_count(mig->id, s->relid, "up");
+	Task	   *task = task_total(mig->id, s->no);
+	int64		failing = bad_rows_count(mig->id, s->no, "up");
 	int64		divergent = task ? task->divergent : 0;
 	int64		missing = task ? task->missing : 0;
 	char	   *text;
@@ -487,6 +488,8 @@ drive(int64 migration_id)
 	Unit		u = {.mig = migration_by_id(migration_id)};
 	ErrorData  *error = NULL;
 
+	if (u.mig && u.mig->override_over)
+		(void) overrides_end(migration_id, false);
 	if (u.mig == NULL || u.mig->paused || lifecycle_ended(u.mig->phase) || (u.mig->phase == PHASE_READY && !completes_itself(u.mig)))
 	{
 		backfill_release();

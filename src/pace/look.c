@@ -2,8 +2,8 @@
  * look.c
  *		One look at the signals.
  *
- * What stops a migration, in this order: hibernation, a hard signal over its limit, a hard signal that could not be read for PACE_STALE_MS. What slows it
- * is the highest utilisation of the gradual ones (pace/duty.h). A signal over its critical limit sends it to sleep, each time for twice as long; after
+ * What stops a migration, in this order: a closed window (nothing is read then), hibernation (likewise), a hard signal over its limit or one that could
+ * not be read for PACE_STALE_MS. What slows it is the highest utilisation of the gradual ones (pace/duty.h). A signal over its critical limit sends it to sleep, each time for twice as long; after
  * mig_control.hibernations times it is paused. A reader that raises counts as one that could not read.
  */
 #include "base/compat.h"
@@ -20,11 +20,12 @@
 #include "pace/look.h"
 #include "pace/pace.h"
 #include "pace/signal.h"
+#include "pace/window.h"
 #include "store/options.h"
 #include "store/task.h"
 
 #define LONGEST_SLEEP	10		/* times the first */
-#define MOST_BETWEEN	5.0		/* seconds between two looks that count as waited: later ones mean that nobody drove */
+#define MOST_BETWEEN	2.0		/* seconds between two looks that count as waited: later ones mean that nobody drove */
 #define SAMPLE_SECONDS	2		/* between two samples of the rows done */
 
 /* A signal as it was read now or, if it could not be, last */
@@ -44,6 +45,7 @@ typedef struct Look
 	const Migration *mig;
 	const Step *step;
 	PaceState  *state;
+	const char *stopped_by;		/* until now */
 	TimestampTz now;
 	double		epoch;			/* the same as seconds since 1970 */
 	SignalContext context;
@@ -205,10 +207,12 @@ describe_breach(const Look *l, int n, const char *which, double limit)
 {
 	const Signal *s = &signals[n];
 	const Gauge *g = &l->gauges[n];
+	char	   *who = g->reading.who ? psprintf(" (%s)", g->reading.who) : "";
 
-	return psprintf("%s is %s%s, %s its %slimit of %s%s", s->name, value_text(s->unit, g->reading.value),
-					g->reading.who ? psprintf(" (%s)", g->reading.who) : "", s->floor ? "below" : "over", which, value_text(s->unit, limit),
-					psprintf(": %s", s->what));
+	if (limit == 0 && s->unit == SIGNAL_COUNT)
+		return psprintf("%s: %s%s", s->name, s->what, who);
+	return psprintf("%s is %s%s, %s its %slimit of %s: %s", s->name, value_text(s->unit, g->reading.value), who, s->floor ? "below" : "over", which,
+					value_text(s->unit, limit), s->what);
 }
 
 /* Stop, and say by what. */
@@ -322,11 +326,11 @@ move_duty(Look *l, int most)
 
 /* Count the time since the last look as waited for what stopped it then, or, as far as drivers rested, for what slows it. */
 static void
-count_waiting(const Look *l, const char *stopped_by)
+count_waiting(const Look *l)
 {
 	PaceState  *p = l->state;
 	double		seconds = p->looked_at ? Min((l->now - p->looked_at) / 1000000.0, MOST_BETWEEN) : 0;
-	const char *what = stopped_by;
+	const char *what = l->stopped_by;
 
 	if (what == NULL && p->duty < 1 && l->busiest >= 0)
 	{
@@ -355,10 +359,17 @@ static void
 decide(Look *l, int most)
 {
 	PaceState  *p = l->state;
+	/* whoever completes a migration does so by hand, and now */
+	char	   *closed = l->step->phase == STEP_CONTRACT ? NULL : window_reason(l->mig, l->now);
 
+	if (closed)
+	{
+		stop(p, "window", closed);
+		return;
+	}
 	if (p->hibernate_until > l->now)
 	{
-		stop(p, "hibernation", p->reason ? p->reason : pstrdup("hibernation"));
+		stop(p, "hibernation", l->stopped_by && strcmp(l->stopped_by, "hibernation") == 0 ? p->reason : pstrdup("hibernation"));
 		return;
 	}
 	read_signals(l);
@@ -376,20 +387,19 @@ decide(Look *l, int most)
 void
 look(const Migration *mig, const Step *step, int most, PaceState *state)
 {
-	Look		l = {.mig = mig,.step = step,.state = state,.now = GetCurrentTimestamp(),.busiest = -1};
-	char	   *stopped_by = state->stopped_by;
+	Look		l = {.mig = mig,.step = step,.state = state,.stopped_by = state->stopped_by,.now = GetCurrentTimestamp(),.busiest = -1};
 
 	l.epoch = (l.now + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000000.0;
 	l.context.mig = mig;
 	l.context.relid = step->relid;
-	l.context.throttle = option_text(mig->options, "throttle");
+	l.context.throttle = option_text(mig->in_effect, "throttle");
 	l.gauges = palloc0(sizeof(Gauge) * nsignals);
 	state->stopped_by = NULL;
 	decide(&l, most);
-	count_waiting(&l, stopped_by);
+	count_waiting(&l);
 	if (state->stopped_by == NULL)
 		state->stopped_since = 0;
-	else if (stopped_by == NULL || state->stopped_since == 0)
+	else if (l.stopped_by == NULL || state->stopped_since == 0)
 		state->stopped_since = l.now;
 	take_sample(&l);
 }

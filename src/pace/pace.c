@@ -21,6 +21,7 @@
 #include "store/pace_state.h"
 
 #define LONGEST_NAP_MS	1000	/* of a driver that rests or stands still: then it asks again */
+#define LONGEST_REST_MS	2000	/* that chunks are made for */
 #define SHARE_OF_RANGE	8		/* a chunk is at most such a part of a range: lanes lose their gain if one takes a large part of a lane's pass */
 #define CHUNK_KB		1024.0
 
@@ -71,8 +72,8 @@ driver_get(int64 migration_id)
 static void
 read_options(Driver *d, const Migration *mig)
 {
-	char	   *workers = option_text(mig->options, "workers");
-	char	   *batch = option_text(mig->options, "batch");
+	char	   *workers = option_text(mig->in_effect, "workers");
+	char	   *batch = option_text(mig->in_effect, "batch");
 
 	d->workers_allowed = workers ? Max(atoi(workers), 1) : mig_max_workers;
 	d->batch = batch ? Max(atoi(batch), 1) : 0;
@@ -205,6 +206,9 @@ pace_end(const Migration *mig, const Step *step)
 	if (d->most == 0)
 		return;
 	limits.most = d->most;
+	/* a driver that works little works in small pieces, so that it never rests for long */
+	if (d->duty < 1)
+		limits.target_ms = Min(limits.target_ms, LONGEST_REST_MS * d->duty / (1 - d->duty));
 	chunk_took(&d->law, &limits, ms, (double) (pgWalUsage.wal_bytes - d->wal_began));
 }
 

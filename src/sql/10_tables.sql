@@ -60,6 +60,7 @@ CREATE TABLE mig.migrated_table (
     PRIMARY KEY (migration_id, no)
 );
 
+-- A step's task on one relation with rows of its own: the table, or one of its partitions or children.
 CREATE TABLE mig.task (
     migration_id bigint NOT NULL,
     step_no int NOT NULL,
@@ -75,7 +76,7 @@ CREATE TABLE mig.task (
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     busy_ms bigint NOT NULL DEFAULT 0,
-    PRIMARY KEY (migration_id, step_no),
+    PRIMARY KEY (migration_id, step_no, relid),
     FOREIGN KEY (migration_id, step_no) REFERENCES mig.step ON DELETE CASCADE
 );
 
@@ -83,6 +84,7 @@ CREATE TABLE mig.range (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     migration_id bigint NOT NULL,
     step_no int NOT NULL,
+    relid oid NOT NULL,
     first_block bigint NOT NULL,
     end_block bigint NOT NULL,
     lane int NOT NULL DEFAULT 0,
@@ -90,9 +92,10 @@ CREATE TABLE mig.range (
     state text NOT NULL DEFAULT 'open',
     not_before timestamptz,
     error text,                     -- why it was put aside
-    FOREIGN KEY (migration_id, step_no) REFERENCES mig.task ON DELETE CASCADE
+    FOREIGN KEY (migration_id, step_no, relid) REFERENCES mig.task ON DELETE CASCADE
 ) WITH (fillfactor = 50);
-CREATE INDEX range_task ON mig.range (migration_id, step_no);
+CREATE INDEX range_task ON mig.range (migration_id, step_no, relid);
+CREATE INDEX range_left ON mig.range (migration_id, step_no, state DESC, id) WHERE state <> 'done';
 
 CREATE TABLE mig.bad_row (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -9,6 +9,7 @@
 #include "store/state.h"
 
 #define MOST_WORKERS 16			/* an owner of a table is not to take all of the server's slots */
+#define MOST_PAGES 1048576		/* as mig_control.batch_pages */
 
 char *
 option_text(const char *options, const char *key)
@@ -17,35 +18,49 @@ option_text(const char *options, const char *key)
 }
 
 char *
+option_json(const char *options, const char *key)
+{
+	return sql_textp("SELECT nullif($1 -> $2, 'null')::text", P_jsonb(options), P_text(key));
+}
+
+char *
+options_merge(const char *options, const char *changes)
+{
+	return sql_textp("SELECT mig.merge_options($1, $2)::text", P_jsonb(options), P_jsonb(changes));
+}
+
+char *
 options_over(const char *own, const char *options)
 {
 	return sql_textp("SELECT (coalesce($1, '{}') || coalesce($2, '{}'))::text", P_jsonb(own), P_jsonb(options));
 }
 
-/* The options there are: their JSON types, and whether mig_set may change them. */
+/* The options there are: their JSON types, and up to where they may be changed. */
 static const struct
 {
 	const char *name;
 	const char *types;
-	bool		live;
+	OptionsUse	last;
 }			known_options[] = {
-	{"schema", "string", false},
-	{"version_schema", "string", false},
-	{"up", "object", false},
-	{"down", "object", false},
-	{"baseline", "boolean", false},
-	{"subscribers", "string", false},
-	{"hold", "array", true},
-	{"operators", "array", true},
-	{"workers", "number", true},
-	{"batch", "number", true},
-	{"throttle", "object", true},
-	{"auto_complete", "boolean", true},
+	{"schema", "string", OPTIONS_START},
+	{"version_schema", "string", OPTIONS_START},
+	{"up", "object", OPTIONS_START},
+	{"down", "object", OPTIONS_START},
+	{"baseline", "boolean", OPTIONS_START},
+	{"subscribers", "string", OPTIONS_START},
+	{"hold", "array", OPTIONS_SET},
+	{"operators", "array", OPTIONS_SET},
+	{"auto_complete", "boolean", OPTIONS_SET},
+	{"workers", "number", OPTIONS_OVERRIDE},
+	{"batch", "number", OPTIONS_OVERRIDE},
+	{"throttle", "object or boolean", OPTIONS_OVERRIDE},
+	{"window", "string, array or object", OPTIONS_OVERRIDE},
+	{"on_held_horizon", "string or number", OPTIONS_OVERRIDE},
 };
 
 /* Check one option. */
 static void
-check_option(const char *name, const char *type, bool live)
+check_option(const char *name, const char *type, OptionsUse use)
 {
 	StringInfoData names;
 
@@ -55,14 +70,16 @@ check_option(const char *name, const char *type, bool live)
 		appendStringInfo(&names, "%s%s", i ? ", " : "", known_options[i].name);
 		if (strcmp(known_options[i].name, name) != 0)
 			continue;
-		if (strcmp(type, known_options[i].types) != 0 && !(live && strcmp(type, "null") == 0))
+		if (strstr(known_options[i].types, type) == NULL && !(use != OPTIONS_START && strcmp(type, "null") == 0))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("option \"%s\" must be of JSON type %s, not %s", name, known_options[i].types, type)));
-		if (live && !known_options[i].live)
+		if (use > known_options[i].last)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("option \"%s\" cannot be changed after the start", name)));
+					 known_options[i].last == OPTIONS_START ? errmsg("option \"%s\" cannot be changed after the start", name) :
+					 errmsg("option \"%s\" cannot be overridden for a while", name),
+					 known_options[i].last == OPTIONS_START ? 0 : errhint("mig_set changes it.")));
 		return;
 	}
 	ereport(ERROR,
@@ -71,17 +88,26 @@ check_option(const char *name, const char *type, bool live)
 			 errhint("Options are: %s.", names.data)));
 }
 
+/* Check that an option is a whole number from 1 to most. */
+static void
+check_number(const char *options, const char *name, int most)
+{
+	char	   *value = option_text(options, name);
+
+	if (value && (strspn(value, "0123456789") != strlen(value) || strlen(value) > 9 || atoi(value) < 1 || atoi(value) > most))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" must be between 1 and %d, not %s", name, most, value)));
+}
+
 /* Check the values of those options that have a range. */
 static void
 check_values(const char *options)
 {
-	char	   *workers = option_text(options, "workers");
 	char	   *subscribers = option_text(options, "subscribers");
 
-	if (workers && (strspn(workers, "0123456789") != strlen(workers) || strlen(workers) > 2 || atoi(workers) < 1 || atoi(workers) > MOST_WORKERS))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"workers\" must be between 1 and %d, not %s", MOST_WORKERS, workers)));
+	check_number(options, "workers", MOST_WORKERS);
+	check_number(options, "batch", MOST_PAGES);
 	if (subscribers && strcmp(subscribers, "ready") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -89,12 +115,12 @@ check_values(const char *options)
 }
 
 void
-options_check(const char *options, bool live)
+options_check(const char *options, OptionsUse use)
 {
 	SqlRows    *rows = sql_queryp("SELECT key, jsonb_typeof(value) FROM jsonb_each($1)", P_jsonb(options));
 
 	for (uint64 r = 0; r < rows->n; r++)
-		check_option(rows->v[r][0], rows->v[r][1], live);
+		check_option(rows->v[r][0], rows->v[r][1], use);
 	rows = sql_queryp("SELECT h FROM jsonb_array_elements_text(CASE jsonb_typeof($1 -> 'hold') WHEN 'array' THEN $1 -> 'hold' ELSE '[]' END) h",
 					  P_jsonb(options));
 	for (uint64 r = 0; r < rows->n; r++)

@@ -10,10 +10,24 @@
 /* Value of a key as text, NULL when absent or null. */
 extern char *option_text(const char *options, const char *key);
 
+/* The same as JSON text. */
+extern char *option_json(const char *options, const char *key);
+
 /* The caller's options over a manifest's own; either may be NULL. */
 extern char *options_over(const char *own, const char *options);
 
-/* Raise 22023 for an option that does not exist or has a wrong type or value; live: for one that cannot be changed any more. */
-extern void options_check(const char *options, bool live);
+/* Options with changes: a null takes one back to its default, and the signals of "throttle" are changed one by one. */
+extern char *options_merge(const char *options, const char *changes);
+
+/* What options are given for */
+typedef enum OptionsUse
+{
+	OPTIONS_START,
+	OPTIONS_SET,				/* to change a running migration's; may be null */
+	OPTIONS_OVERRIDE			/* the same for a while */
+} OptionsUse;
+
+/* Raise 22023 for an option that does not exist, has a wrong type or value, or cannot be given there. */
+extern void options_check(const char *options, OptionsUse use);
 
 #endif

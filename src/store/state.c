@@ -48,7 +48,8 @@ static const char *const step_kind_names[] = {
 /* The columns make_migration() reads; HERE keeps other servers' and databases' rows out. */
 #define MIGRATION_COLUMNS \
 	"SELECT id, name, schema_name, version_schema, definition, options::text, phase, paused, reason, error," \
-	" (SELECT oid FROM pg_roles WHERE rolname = owner_name), settings::text, was_ready FROM mig.migration "
+	" (SELECT oid FROM pg_roles WHERE rolname = owner_name), settings::text, was_ready, (SELECT e.options::text FROM mig.in_effect e WHERE e.id = migration.id)," \
+	" EXISTS (SELECT FROM mig.override o WHERE o.migration_id = migration.id AND o.ended_at IS NULL AND o.expires_at <= clock_timestamp()) FROM mig.migration "
 #define HERE \
 	" system_identifier = (SELECT system_identifier FROM pg_control_system()) AND database_oid = (SELECT oid FROM pg_database WHERE datname = current_database()) "
 #define STEP_COLUMNS \
@@ -132,6 +133,8 @@ make_migration(char **v)
 	m->owner = v[10] ? sql_oid(v[10]) : InvalidOid;
 	m->settings = v[11];
 	m->was_ready = is_true(v[12]);
+	m->in_effect = v[13];
+	m->override_over = is_true(v[14]);
 	return m;
 }
 

@@ -37,7 +37,9 @@ typedef struct Migration
 	char	   *schema;
 	char	   *version_schema;
 	char	   *definition;
-	char	   *options;		/* jsonb text */
+	char	   *options;		/* jsonb text, as given at the start and by mig_set */
+	char	   *in_effect;		/* the same with the overrides that hold now: what is paced by */
+	bool		override_over;	/* one has ended since anybody looked: overrides_end() */
 	MigPhase	phase;
 	bool		paused;
 	char	   *reason;			/* why it is paused or waits; NULL */

@@ -18,21 +18,16 @@ static const char *const range_states[] = {
 	[RANGE_DONE] = "done",
 };
 
-#define RANGE_COLUMNS "SELECT id, first_block, end_block, lane, next_block, state, migration_id, step_no FROM mig.range "
+#define TASK_COLUMNS "relid, relfilenode, blocks, lanes, rows_total, rows_done, divergent, missing, busy_ms"
+#define RANGE_COLUMNS "SELECT id, first_block, end_block, lane, next_block, state, migration_id, step_no, relid FROM mig.range "
 #define RANGES_AT_ONCE 64		/* to choose from; more would be read for nothing */
 
-Task *
-task_get(int64 migration_id, int step_no)
+/* TASK_COLUMNS as a struct. */
+static Task *
+make_task(int64 migration_id, int step_no, char **v)
 {
-	SqlRows    *rows = admin_queryp("SELECT relid, relfilenode, blocks, lanes, rows_total, rows_done, divergent, missing, busy_ms FROM mig.task"
-									" WHERE migration_id = $1 AND step_no = $2", P_int8(migration_id), P_int4(step_no));
-	Task	   *task;
-	char	  **v;
+	Task	   *task = palloc0(sizeof(Task));
 
-	if (rows->n == 0)
-		return NULL;
-	v = rows->v[0];
-	task = palloc0(sizeof(Task));
 	task->migration_id = migration_id;
 	task->step_no = step_no;
 	task->relid = sql_oid(v[0]);
@@ -47,23 +42,92 @@ task_get(int64 migration_id, int step_no)
 	return task;
 }
 
+Task *
+task_get(int64 migration_id, int step_no, Oid relid)
+{
+	SqlRows    *rows = admin_queryp("SELECT " TASK_COLUMNS " FROM mig.task WHERE migration_id = $1 AND step_no = $2 AND relid = $3",
+									P_int8(migration_id), P_int4(step_no), P_oid(relid));
+
+	return rows->n ? make_task(migration_id, step_no, rows->v[0]) : NULL;
+}
+
+List *
+tasks_of(int64 migration_id, int step_no)
+{
+	SqlRows    *rows = admin_queryp("SELECT " TASK_COLUMNS " FROM mig.task WHERE migration_id = $1 AND step_no = $2 ORDER BY relid",
+									P_int8(migration_id), P_int4(step_no));
+	List	   *list = NIL;
+
+	for (uint64 i = 0; i < rows->n; i++)
+		list = lappend(list, make_task(migration_id, step_no, rows->v[i]));
+	return list;
+}
+
+Task *
+task_total(int64 migration_id, int step_no)
+{
+	SqlRows    *rows = admin_queryp("SELECT 0, 0, sum(blocks)::bigint, max(lanes), sum(rows_total)::bigint, sum(rows_done)::bigint, sum(divergent)::bigint,"
+									" sum(missing)::bigint, sum(busy_ms)::bigint FROM mig.task WHERE migration_id = $1 AND step_no = $2 HAVING count(*) > 0",
+									P_int8(migration_id), P_int4(step_no));
+
+	return rows->n ? make_task(migration_id, step_no, rows->v[0]) : NULL;
+}
+
+/* A list of OIDs as the text of an oid[]. */
+static char *
+oid_array(List *oids)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, oids)
+		appendStringInfo(&buf, "%c%u", buf.len ? ',' : '{', lfirst_oid(lc));
+	appendStringInfoString(&buf, oids ? "}" : "{}");
+	return buf.data;
+}
+
+/* Ranges are deleted by name: in a session with session_replication_role = replica the foreign key would not do it. */
+void
+tasks_drop(int64 migration_id, int step_no, List *relids)
+{
+	if (relids == NIL)
+		return;
+	admin_execp("WITH gone AS (DELETE FROM mig.task WHERE migration_id = $1 AND step_no = $2 AND relid = ANY ($3::oid[]) RETURNING relid)"
+				" DELETE FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND relid IN (SELECT relid FROM gone)",
+				P_int8(migration_id), P_int4(step_no), P_text(oid_array(relids)));
+}
+
 /*
- * Two drivers may get here at once: the second waits for the first's commit, then deletes nothing (the row it saw is gone) and inserts nothing. Ranges
- * are deleted by name: in a session with session_replication_role = replica the foreign key would not do it.
+ * One statement for all of them: a table may have thousands of partitions. Two drivers may get here at once: the second waits for the first's commit, then
+ * inserts nothing; and if both dropped the former ones before, the second has dropped nothing, as the rows it saw were gone.
  */
 void
-task_create(const Task *task, int64 range_pages, int first_lane)
+tasks_make(List *tasks)
 {
-	admin_execp("WITH gone AS (DELETE FROM mig.task WHERE migration_id = $1 AND step_no = $2 RETURNING 1)"
-				" DELETE FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND EXISTS (SELECT FROM gone)",
-				P_int8(task->migration_id), P_int4(task->step_no));
-	admin_execp("WITH made AS (INSERT INTO mig.task (migration_id, step_no, relid, relation, relfilenode, blocks, lanes, rows_total, rows_done, busy_ms)"
-				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $12) ON CONFLICT DO NOTHING RETURNING 1)"
-				" INSERT INTO mig.range (migration_id, step_no, first_block, end_block, lane, next_block)"
-				" SELECT $1, $2, b, least(b + $10, $6), $11, b FROM made, generate_series(0, $6 - 1, $10) b",
-				P_int8(task->migration_id), P_int4(task->step_no), P_oid(task->relid), P_text(sql_relation_name(task->relid)),
-				P_oid(task->relfilenode), P_int8(task->blocks), P_int4(task->lanes), P_int8(task->rows_total),
-				P_int8(task->rows_done), P_int8(range_pages), P_int4(first_lane), P_int8(task->busy_ms));
+	StringInfoData json;
+	ListCell   *lc;
+
+	if (tasks == NIL)
+		return;
+	initStringInfo(&json);
+	foreach(lc, tasks)
+	{
+		Task	   *t = lfirst(lc);
+
+		appendStringInfo(&json, "%s{\"relid\": %u, \"node\": %u, \"blocks\": " INT64_FORMAT ", \"lanes\": %d, \"total\": " INT64_FORMAT ", \"done\": " INT64_FORMAT
+						 ", \"busy\": " INT64_FORMAT ", \"pages\": " INT64_FORMAT ", \"lane\": %d}", json.len ? ", " : "[", t->relid, t->relfilenode, t->blocks,
+						 t->lanes, t->rows_total, t->rows_done, t->busy_ms, t->range_pages, t->first_lane);
+	}
+	appendStringInfoChar(&json, ']');
+	admin_execp("WITH t AS MATERIALIZED (SELECT t.*, c.relname, n.nspname FROM jsonb_to_recordset($3) AS t (relid oid, node oid, blocks bigint, lanes int,"
+				"   total bigint, done bigint, busy bigint, pages bigint, lane int) JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace),"
+				" made AS (INSERT INTO mig.task (migration_id, step_no, relid, relation, relfilenode, blocks, lanes, rows_total, rows_done, busy_ms)"
+				"  SELECT $1, $2, relid, format('%I.%I', nspname, relname), node, blocks, lanes, total, done, busy FROM t ORDER BY relid"
+				"  ON CONFLICT DO NOTHING RETURNING relid)"
+				" INSERT INTO mig.range (migration_id, step_no, relid, first_block, end_block, lane, next_block)"
+				" SELECT $1, $2, relid, b, least(b + pages, blocks), lane, b FROM made JOIN t USING (relid), generate_series(0, blocks - 1, pages) b ORDER BY relid, b",
+				P_int8(((Task *) linitial(tasks))->migration_id), P_int4(((Task *) linitial(tasks))->step_no), P_jsonb(json.data));
 }
 
 /* A row of RANGE_COLUMNS as a struct. */
@@ -79,6 +143,7 @@ make_range(char **v)
 	r->next_block = pg_strtoint64(v[4]);
 	r->migration_id = pg_strtoint64(v[6]);
 	r->step_no = pg_strtoint32(v[7]);
+	r->relid = sql_oid(v[8]);
 	for (int i = 0; i < lengthof(range_states); i++)
 		if (strcmp(range_states[i], v[5]) == 0)
 			r->state = (RangeState) i;
@@ -96,7 +161,7 @@ range_get(int64 id)
 List *
 task_ranges(int64 migration_id, int step_no)
 {
-	SqlRows    *rows = admin_queryp(RANGE_COLUMNS "WHERE migration_id = $1 AND step_no = $2 AND state IN ('open', 'later')"
+	SqlRows    *rows = admin_queryp(RANGE_COLUMNS "WHERE migration_id = $1 AND step_no = $2 AND state <> 'done' AND state <> 'aside'"
 									" AND coalesce(not_before, '-infinity') <= clock_timestamp() ORDER BY state DESC, id LIMIT $3",
 									P_int8(migration_id), P_int4(step_no), P_int4(RANGES_AT_ONCE));
 	List	   *list = NIL;
@@ -106,11 +171,11 @@ task_ranges(int64 migration_id, int step_no)
 	return list;
 }
 
-int64
+bool
 task_ranges_left(int64 migration_id, int step_no)
 {
-	return pg_strtoint64(admin_queryp("SELECT count(*) FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND state <> 'done'",
-									  P_int8(migration_id), P_int4(step_no))->v[0][0]);
+	return admin_queryp("SELECT FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND state <> 'done' AND state <> 'aside' LIMIT 1",
+						P_int8(migration_id), P_int4(step_no))->n > 0;
 }
 
 int64
@@ -147,13 +212,13 @@ range_put_aside(int64 id, const char *error)
 void
 range_advance(const Range *r, int64 rows)
 {
-	admin_execp("WITH r AS (UPDATE mig.range SET lane = $2, next_block = $3, state = $4, not_before = NULL WHERE id = $1"
-				" RETURNING migration_id, step_no)"
-				" UPDATE mig.task t SET rows_done = rows_done + $5, updated_at = clock_timestamp(),"
-				/* pauses don't count */
-				" busy_ms = busy_ms + least(extract(epoch FROM clock_timestamp() - t.updated_at) * 1000, 2000)::bigint FROM r"
-				" WHERE t.migration_id = r.migration_id AND t.step_no = r.step_no",
-				P_int8(r->id), P_int4(r->lane), P_int8(r->next_block), P_text(range_states[r->state]), P_int8(rows));
+	admin_execp("UPDATE mig.range SET lane = $2, next_block = $3, state = $4, not_before = NULL WHERE id = $1",
+				P_int8(r->id), P_int4(r->lane), P_int8(r->next_block), P_text(range_states[r->state]));
+	/* neither pauses count nor the time that others have counted */
+	admin_execp("UPDATE mig.task SET rows_done = rows_done + $4, updated_at = clock_timestamp(),"
+				" busy_ms = busy_ms + extract(epoch FROM clock_timestamp() - greatest(updated_at, now())) * 1000"
+				" WHERE migration_id = $1 AND step_no = $2 AND relid = $3",
+				P_int8(r->migration_id), P_int4(r->step_no), P_oid(r->relid), P_int8(rows));
 }
 
 void
@@ -165,12 +230,12 @@ range_postpone(const Range *r, int ms)
 }
 
 void
-task_counts(int64 migration_id, int step_no, int64 divergent, int64 missing)
+task_counts(const Range *r, int64 divergent, int64 missing)
 {
 	if (divergent == 0 && missing == 0)
 		return;
-	admin_execp("UPDATE mig.task SET divergent = divergent + $3, missing = missing + $4 WHERE migration_id = $1 AND step_no = $2",
-				P_int8(migration_id), P_int4(step_no), P_int8(divergent), P_int8(missing));
+	admin_execp("UPDATE mig.task SET divergent = divergent + $4, missing = missing + $5 WHERE migration_id = $1 AND step_no = $2 AND relid = $3",
+				P_int8(r->migration_id), P_int4(r->step_no), P_oid(r->relid), P_int8(divergent), P_int8(missing));
 }
 
 void
@@ -184,14 +249,16 @@ bad_row_add(int64 migration_id, Oid relid, const char *column, const char *key, 
 }
 
 int64
-bad_rows_count(int64 migration_id, Oid relid, const char *kind)
+bad_rows_count(int64 migration_id, int step_no, const char *kind)
 {
-	return pg_strtoint64(admin_queryp("SELECT count(*) FROM mig.bad_row WHERE migration_id = $1 AND relid = $2 AND kind = $3",
-									  P_int8(migration_id), P_oid(relid), P_text(kind))->v[0][0]);
+	return pg_strtoint64(admin_queryp("SELECT count(*) FROM mig.bad_row WHERE migration_id = $1 AND kind = $3 AND relid IN"
+									  " (SELECT relid FROM mig.task WHERE migration_id = $1 AND step_no = $2)",
+									  P_int8(migration_id), P_int4(step_no), P_text(kind))->v[0][0]);
 }
 
 void
-bad_rows_clear(int64 migration_id, Oid relid)
+bad_rows_clear(int64 migration_id, List *relids)
 {
-	admin_execp("DELETE FROM mig.bad_row WHERE migration_id = $1 AND relid = $2", P_int8(migration_id), P_oid(relid));
+	if (relids != NIL)
+		admin_execp("DELETE FROM mig.bad_row WHERE migration_id = $1 AND relid = ANY ($2::oid[])", P_int8(migration_id), P_text(oid_array(relids)));
 }

@@ -2,8 +2,8 @@
  * task.h
  *		Progress of backfill and verification: the rows of mig.task, mig.range and mig.bad_row.
  *
- * A task is what one STEP_BACKFILL or STEP_VALIDATE has to do on one table; its ranges are block ranges. Cursor and rows are
- * written in one transaction, so a crash neither skips nor repeats an effect.
+ * A task is what one STEP_BACKFILL or STEP_VALIDATE has to do on one relation: its table, or one of the table's partitions or children. Its ranges are
+ * block ranges. Cursor and rows are written in one transaction, so a crash neither skips nor repeats an effect.
  */
 #ifndef MIG_TASK_H
 #define MIG_TASK_H
@@ -12,7 +12,7 @@
 #include "nodes/pg_list.h"
 #include "store/state.h"
 
-#define BAD_ROW_SAMPLES 100		/* kept per table and kind */
+#define BAD_ROW_SAMPLES 100		/* kept per relation and kind */
 
 typedef struct Task
 {
@@ -27,6 +27,9 @@ typedef struct Task
 	int64		divergent;		/* verification: rows that break their rule */
 	int64		missing;		/* verification: rows with an untouched pair */
 	int64		busy_ms;		/* time spent on it, without pauses */
+	/* how its ranges are made */
+	int64		range_pages;
+	int			first_lane;
 } Task;
 
 typedef enum RangeState
@@ -42,6 +45,7 @@ typedef struct Range
 	int64		id;
 	int64		migration_id;	/* of its task */
 	int			step_no;
+	Oid			relid;
 	int64		first_block;
 	int64		end_block;		/* exclusive */
 	int			lane;
@@ -49,20 +53,23 @@ typedef struct Range
 	RangeState	state;
 } Range;
 
-extern Task *task_get(int64 migration_id, int step_no);	/* NULL: none yet */
-extern void task_create(const Task *task, int64 range_pages, int first_lane);	/* replaces a former one and its ranges */
+extern Task *task_get(int64 migration_id, int step_no, Oid relid);	/* NULL: none yet */
+extern Task *task_total(int64 migration_id, int step_no);	/* sums of a step's tasks; NULL: none yet */
+extern List *tasks_of(int64 migration_id, int step_no);	/* Task *, by relid */
+extern void tasks_make(List *tasks);	/* of one step, Task * by relid; those that somebody else has made meanwhile stay */
+extern void tasks_drop(int64 migration_id, int step_no, List *relids);
 extern List *task_ranges(int64 migration_id, int step_no);	/* Range *, some of those left whose not_before has passed, open ones first */
 extern Range *range_get(int64 id);	/* NULL: gone */
-extern int64 task_ranges_left(int64 migration_id, int step_no);	/* not done */
+extern bool task_ranges_left(int64 migration_id, int step_no);	/* is any left to work on? */
 extern int64 task_ranges_aside(int64 migration_id, int step_no, char **error);	/* put aside; *error: one's reason, NULL if there is none */
 extern void task_ranges_reopen(int64 migration_id, int step_no);	/* those put aside */
 extern int64 task_rows_done(int64 migration_id, StepKind kind);	/* of all its tasks of a kind */
 extern void range_advance(const Range *range, int64 rows);	/* store lane, next_block, state; add rows to its task */
 extern void range_put_aside(int64 id, const char *error);
 extern void range_postpone(const Range *range, int ms);	/* RANGE_LATER, not before now + ms */
-extern void task_counts(int64 migration_id, int step_no, int64 divergent, int64 missing);	/* add to the task's counts */
+extern void task_counts(const Range *range, int64 divergent, int64 missing);	/* add to its task's counts */
 extern void bad_row_add(int64 migration_id, Oid relid, const char *column, const char *key, const char *kind, const char *error);
-extern int64 bad_rows_count(int64 migration_id, Oid relid, const char *kind);
-extern void bad_rows_clear(int64 migration_id, Oid relid);
+extern int64 bad_rows_count(int64 migration_id, int step_no, const char *kind);	/* of the relations of a step's tasks */
+extern void bad_rows_clear(int64 migration_id, List *relids);
 
 #endif

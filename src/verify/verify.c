@@ -6,6 +6,8 @@
  * the very ones that the sync trigger runs (store/transform.h), values are compared by image, since = hides numeric scale, -0 and
  * non-deterministic collations. A row that moves between two ranges was written after the trigger was there, and so is in sync.
  *
+ * A table may consist of many relations (backfill/leaves.c): each is checked by itself.
+ *
  * A range is checked by the session that holds its advisory lock RANGE, to the end of the transaction in which its counts are written.
  */
 #include "base/compat.h"
@@ -16,7 +18,6 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
@@ -26,16 +27,17 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "backfill/leaves.h"
 #include "base/lock.h"
 #include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
-#include "store/task.h"
 #include "store/transform.h"
 #include "sync/mode.h"
 #include "verify/verify.h"
 
 #define CHECK_PAGES 2048		/* pages a range: some 10 ms of reading, one snapshot */
+#define LOCKED_MS 500			/* until a range of a locked relation is looked at again */
 #define SAMPLES 20				/* of one range */
 #define SAMPLE_CHARS 200		/* of a value in a sample */
 
@@ -48,7 +50,7 @@ typedef struct Check
 	int64		end;
 	bool		careful;		/* an expression may raise: note which rows it does for */
 	MemoryContext row_context;	/* reset for each row */
-	int			nsamples;
+	bool		named;			/* samples tell the relation */
 	StringInfoData samples;		/* JSON objects, comma-separated */
 	Findings	found;
 } Check;
@@ -114,9 +116,17 @@ add_sample(Check *c, const Pair *p, Verdict verdict, TupleTableSlot *row, const 
 {
 	StringInfo	json = &c->samples;
 
-	if (c->nsamples++ >= SAMPLES)
+	if (c->found.nsamples >= SAMPLES)
 		return;
-	appendStringInfo(json, "%s{\"key\": %s, \"column\": ", json->len ? ", " : "", sync_row_key(c->rel, row, &row->tts_tid));
+	c->found.nsamples++;
+	appendStringInfo(json, "%s{\"key\": %s, ", json->len ? ", " : "", sync_row_key(c->rel, row, &row->tts_tid));
+	if (c->named)
+	{
+		appendStringInfoString(json, "\"relation\": ");
+		escape_json(json, sql_relation_name(RelationGetRelid(c->rel)));
+		appendStringInfoString(json, ", ");
+	}
+	appendStringInfoString(json, "\"column\": ");
 	escape_json(json, NameStr(column(c, p->old_att ? p->old_att : p->new_att)->attname));
 	appendStringInfo(json, ", \"kind\": \"%s\"", verdict_kinds[verdict]);
 	append_column(c, json, "old", p->old_att, row);
@@ -253,7 +263,6 @@ static void
 check_reset(Check *c, bool careful)
 {
 	c->careful = careful;
-	c->nsamples = 0;
 	resetStringInfo(&c->samples);
 	c->found = (Findings) {0};
 }
@@ -328,79 +337,92 @@ verify_violations(Oid relid, const char *constraint)
 	setting_set("row_security", "off");
 	condition = violation_sql(relid, constraint);
 	if (condition)
-		keys = sql_text(psprintf("SELECT jsonb_agg(k) FROM (SELECT %s AS k FROM ONLY %s AS t WHERE %s LIMIT 10) x",
-								 verify_key_sql(rel), sql_relation_name(relid), condition));
+		keys = sql_text(psprintf("SELECT jsonb_agg(k) FROM (SELECT %s AS k FROM %s%s AS t WHERE %s LIMIT 10) x", verify_key_sql(rel),
+								 rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ", sql_relation_name(relid), condition));
 	identity_end(&saved);
 	table_close(rel, NoLock);
 	return keys;
 }
 
-Findings
-verify_blocks(const Migration *mig, Oid relid, int64 first, int64 end)
+/* Check blocks [first, end) of a relation. */
+static Findings
+check_blocks(Relation rel, int64 first, int64 end, bool named)
 {
-	Check		c = {.rel = open_table(relid, NULL),.first = first};
+	Check		c = {.rel = rel,.first = first,.named = named};
 	ErrorData  *error;
 
-	c.end = RelationGetNumberOfBlocks(c.rel);
-	if (end >= 0)
-		c.end = Min(c.end, end);
-	c.tr = transform_get(c.rel);
+	c.end = Min(end, RelationGetNumberOfBlocks(rel));
+	c.tr = transform_get(rel);
 	c.row_context = AllocSetContextCreate(CurrentMemoryContext, "mig_control check", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&c.samples);
 	check_reset(&c, false);
 	if (c.end > c.first && !txn_try(check_rows, &c, &error))
 	{
 		/* an expression raised, though it did not when the row was written: see for which rows */
-		c.tr = transform_get(c.rel);
+		c.tr = transform_get(rel);
 		check_reset(&c, true);
 		check_rows(&c);
 	}
 	if (c.samples.len)
-		c.found.samples = psprintf("[%s]", c.samples.data);
+		c.found.samples = c.samples.data;
 	MemoryContextDelete(c.row_context);
-	table_close(c.rel, NoLock);
 	return c.found;
 }
 
-/* What tells a rewritten table from the one the ranges were made for; InvalidOid when it is gone. */
-static Oid
-relfilenode_of(Oid relid)
+Findings
+verify_table(Oid relid)
 {
-	char	   *node = sql_textp("SELECT relfilenode FROM pg_catalog.pg_class WHERE oid = $1", P_oid(relid));
+	Findings	total = {0};
+	StringInfoData samples;
+	ListCell   *lc;
 
-	return node ? sql_oid(node) : InvalidOid;
+	initStringInfo(&samples);
+	foreach(lc, leaves_of(relid))
+	{
+		Relation	leaf = try_table_open(lfirst_oid(lc), AccessShareLock);
+		Findings	found;
+
+		if (leaf == NULL)
+			continue;
+		found = check_blocks(leaf, 0, MaxBlockNumber, lfirst_oid(lc) != relid);
+		table_close(leaf, AccessShareLock);
+		total.checked += found.checked;
+		total.divergent += found.divergent;
+		total.missing += found.missing;
+		if (found.samples && total.nsamples < SAMPLES)
+			appendStringInfo(&samples, "%s%s", total.nsamples ? ", " : "", found.samples);
+		total.nsamples += found.nsamples;
+	}
+	if (samples.len)
+		total.samples = samples.data;
+	return total;
 }
 
-/* Make the ranges of a step: all blocks there are now. */
-static Task *
-make_task(const Migration *mig, const Step *step)
+/* Lay out the task of checking a relation. */
+static void
+lay_check(Task *task, Relation rel, const Task *former)
 {
-	Relation	rel = open_table(step->relid, step->relation);
-	Task		task = {.migration_id = mig->id,.step_no = step->no,.relid = step->relid,.lanes = 1};
-
-	task.relfilenode = rel->rd_rel->relfilenode;
-	task.blocks = RelationGetNumberOfBlocks(rel);
-	task.rows_total = (int64) Max(rel->rd_rel->reltuples, 0);
-	table_close(rel, NoLock);
-	task_create(&task, CHECK_PAGES, 0);
-	return task_get(mig->id, step->no);
+	task->blocks = RelationGetNumberOfBlocks(rel);
+	task->lanes = 1;
+	task->rows_total = (int64) Max(rel->rd_rel->reltuples, 0);
+	task->range_pages = CHECK_PAGES;
 }
 
 /* Keep samples of what was found. */
 static void
-record_findings(const Migration *mig, const Step *step, const Findings *found)
+record_findings(const Migration *mig, const Range *range, const Findings *found)
 {
 	SqlRows    *rows;
 
-	task_counts(mig->id, step->no, found->divergent, found->missing);
+	task_counts(range, found->divergent, found->missing);
 	if (found->samples == NULL)
 		return;
 	rows = sql_queryp("SELECT s ->> 'column', s ->> 'key', s ->> 'kind', coalesce(s ->> 'error', pg_catalog.format('old version: %s; new version: %s',"
 					  " coalesce(s ->> 'old', 'NULL'), coalesce(s ->> 'new', 'NULL'))"
 					  " OPERATOR(pg_catalog.||) CASE WHEN s OPERATOR(pg_catalog.?) 'expected' THEN '; expected: ' OPERATOR(pg_catalog.||) coalesce(s ->> 'expected', 'NULL') ELSE '' END) FROM pg_catalog.jsonb_array_elements($1) s",
-					  P_jsonb(found->samples));
+					  P_jsonb(psprintf("[%s]", found->samples)));
 	for (uint64 r = 0; r < rows->n; r++)
-		bad_row_add(mig->id, step->relid, rows->v[r][0], rows->v[r][1], rows->v[r][2], rows->v[r][3]);
+		bad_row_add(mig->id, range->relid, rows->v[r][0], rows->v[r][1], rows->v[r][2], rows->v[r][3]);
 }
 
 /* The next range that nobody else checks, locked to the end of the transaction; NULL: none. */
@@ -422,30 +444,54 @@ claim_range(const Migration *mig, const Step *step)
 	return NULL;
 }
 
-UnitResult
-verify_unit(const Migration *mig, const Step *step)
+/* Check a range of an open leaf. */
+static void
+check_range(const Migration *mig, Range *range, Relation leaf)
 {
-	Task	   *task = task_get(mig->id, step->no);
-	Range	   *range;
+	Task	   *task = task_get(mig->id, range->step_no, range->relid);
 	Findings	found;
 
-	if (!ConditionalLockRelationOid(step->relid, AccessShareLock))
-		return UNIT_WAIT;
-	if (task == NULL || task->relfilenode != relfilenode_of(step->relid))
-		task = make_task(mig, step);
-	range = claim_range(mig, step);
-	if (range == NULL)
-		return task_ranges_left(mig->id, step->no) == 0 ? UNIT_END : UNIT_WAIT;
-	found = verify_blocks(mig, step->relid, range->first_block, range->end_block);
-	record_findings(mig, step, &found);
+	if (task == NULL)
+		return;					/* somebody else has found the leaf rewritten, or gone */
+	if (task->relfilenode != leaf->rd_rel->relfilenode)
+	{
+		leaf_rewritten(task, leaf, lay_check);
+		return;
+	}
+	found = check_blocks(leaf, range->first_block, range->end_block, false);
+	record_findings(mig, range, &found);
 	range->next_block = range->end_block;
 	range->state = RANGE_DONE;
 	range_advance(range, found.checked);
+}
+
+UnitResult
+verify_unit(const Migration *mig, const Step *step)
+{
+	Range	   *range = claim_range(mig, step);
+	Relation	leaf;
+	bool		gone;
+	bool		dropped;
+
+	if (range == NULL)
+		return leaves_find_work(mig, step, lay_check);
+	leaf = leaf_open(range->relid, AccessShareLock, &gone);
+	if (leaf == NULL && !gone)
+	{
+		range_postpone(range, LOCKED_MS);
+		return UNIT_DONE;
+	}
+	/* detaching a partition takes its triggers away; a leaf that lacks them is refused by transform_get() */
+	dropped = (gone || !relation_has_sync(leaf)) && leaves_align(mig, step, lay_check, false) == LEAVES_CHANGED;
+	if (leaf && !dropped)
+		check_range(mig, range, leaf);
+	if (leaf)
+		table_close(leaf, NoLock);
 	return UNIT_DONE;
 }
 
 void
 verify_restart(const Migration *mig, const Step *step)
 {
-	(void) make_task(mig, step);
+	(void) leaves_align(mig, step, lay_check, true);
 }

@@ -25,10 +25,11 @@ typedef struct Findings
 	int64		checked;
 	int64		divergent;
 	int64		missing;
-	char	   *samples;		/* JSON array of {"key", "column", "kind", "old", "new", "expected" or "error"}; NULL if none */
+	int			nsamples;
+	char	   *samples;		/* JSON objects {"key", "relation" (of a leaf), "column", "kind", "old", "new", "expected" or "error"}; NULL if none */
 } Findings;
 
-/* Check blocks [first, end) of a table now; end -1: all there are. The expressions run as the trigger runs them. */
-extern Findings verify_blocks(const Migration *mig, Oid relid, int64 first, int64 end);
+/* Check a table, with all its partitions and children, now. The expressions run as the trigger runs them. */
+extern Findings verify_table(Oid relid);
 
 #endif

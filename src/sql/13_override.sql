@@ -1,0 +1,22 @@
+-- Options that are in effect: a migration's own, with the overrides that hold now. An override counts by the clock, whether anybody has noticed its end or not.
+CREATE FUNCTION mig.merge_options(options jsonb, changes jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT jsonb_strip_nulls(options || changes || CASE WHEN jsonb_typeof(options -> 'throttle') = 'object' AND jsonb_typeof(changes -> 'throttle') = 'object'
+                             THEN jsonb_build_object('throttle', (options -> 'throttle') || (changes -> 'throttle')) ELSE '{}' END);
+END;
+COMMENT ON FUNCTION mig.merge_options(jsonb, jsonb) IS 'options with changes: null takes one back to its default; the signals of throttle are changed one by one';
+
+CREATE AGGREGATE mig.merged_options(jsonb) (SFUNC = mig.merge_options, STYPE = jsonb, INITCOND = '{}');
+COMMENT ON AGGREGATE mig.merged_options(jsonb) IS 'options with changes, in their order';
+
+CREATE VIEW mig.in_effect AS
+    SELECT m.id,
+           CASE WHEN EXISTS (SELECT FROM mig.override o WHERE o.migration_id = m.id AND o.ended_at IS NULL AND o.expires_at > clock_timestamp())
+                THEN (SELECT mig.merged_options(x.options ORDER BY x.id)
+                        FROM (SELECT 0 AS id, m.options
+                              UNION ALL
+                              SELECT o.id, o.options FROM mig.override o WHERE o.migration_id = m.id AND o.ended_at IS NULL AND o.expires_at > clock_timestamp()) x)
+                ELSE m.options END AS options
+      FROM mig.migration m;
+COMMENT ON VIEW mig.in_effect IS 'the options of each migration that are in effect now';
