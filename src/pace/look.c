@@ -18,9 +18,9 @@
 #include "base/txn.h"
 #include "pace/duty.h"
 #include "pace/look.h"
+#include "pace/window.h"
 #include "pace/pace.h"
 #include "pace/signal.h"
-#include "pace/window.h"
 #include "store/options.h"
 #include "store/task.h"
 
@@ -207,12 +207,10 @@ describe_breach(const Look *l, int n, const char *which, double limit)
 {
 	const Signal *s = &signals[n];
 	const Gauge *g = &l->gauges[n];
-	char	   *who = g->reading.who ? psprintf(" (%s)", g->reading.who) : "";
 
-	if (limit == 0 && s->unit == SIGNAL_COUNT)
-		return psprintf("%s: %s%s", s->name, s->what, who);
-	return psprintf("%s is %s%s, %s its %slimit of %s: %s", s->name, value_text(s->unit, g->reading.value), who, s->floor ? "below" : "over", which,
-					value_text(s->unit, limit), s->what);
+	return psprintf("%s is %s%s, %s its %slimit of %s%s", s->name, value_text(s->unit, g->reading.value),
+					g->reading.who ? psprintf(" (%s)", g->reading.who) : "", s->floor ? "below" : "over", which, value_text(s->unit, limit),
+					psprintf(": %s", s->what));
 }
 
 /* Stop, and say by what. */

@@ -161,7 +161,7 @@ range_get(int64 id)
 List *
 task_ranges(int64 migration_id, int step_no)
 {
-	SqlRows    *rows = admin_queryp(RANGE_COLUMNS "WHERE migration_id = $1 AND step_no = $2 AND state <> 'done' AND state <> 'aside'"
+	SqlRows    *rows = admin_queryp(RANGE_COLUMNS "WHERE migration_id = $1 AND step_no = $2 AND state IN ('open', 'later')"
 									" AND coalesce(not_before, '-infinity') <= clock_timestamp() ORDER BY state DESC, id LIMIT $3",
 									P_int8(migration_id), P_int4(step_no), P_int4(RANGES_AT_ONCE));
 	List	   *list = NIL;
@@ -171,11 +171,14 @@ task_ranges(int64 migration_id, int step_no)
 	return list;
 }
 
-bool
+RangesLeft
 task_ranges_left(int64 migration_id, int step_no)
 {
-	return admin_queryp("SELECT FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND state <> 'done' AND state <> 'aside' LIMIT 1",
-						P_int8(migration_id), P_int4(step_no))->n > 0;
+	/* 'open' and 'later' sort behind 'aside' */
+	char	   *state = admin_queryp("SELECT max(state) FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND state <> 'done'",
+									 P_int8(migration_id), P_int4(step_no))->v[0][0];
+
+	return state == NULL ? RANGES_NONE : strcmp(state, range_states[RANGE_ASIDE]) == 0 ? RANGES_ASIDE : RANGES_LEFT;
 }
 
 int64
