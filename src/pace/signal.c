@@ -57,6 +57,8 @@ const Signal signals[] = {
 	"dead rows of the table, as a multiple of those at which autovacuum starts", read_dead_rows},
 	{"xmin_age", SIGNAL_GRADUAL, SIGNAL_MS, false, true, OFF, OFF,
 	"how long the oldest transaction has kept dead rows from being removed", read_xmin_age},
+	{"client_latency", SIGNAL_GRADUAL, SIGNAL_MS, false, false, 0, OFF,
+	"what 95 of 100 statements of clients on the table take less than", read_client_latency},
 };
 const int	nsignals = lengthof(signals);
 

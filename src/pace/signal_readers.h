@@ -43,6 +43,9 @@ extern Reading read_dead_rows(const SignalContext *context);
 extern Reading read_query(const SignalContext *context);
 extern void query_check(const char *query, Oid owner);	/* raises 22023 */
 
+/* signal_latency.c: the clients' own */
+extern Reading read_client_latency(const SignalContext *context);
+
 /* signal_option.c: options.throttle */
 extern double throttle_limit(const char *throttle, const Signal *s, bool critical, double otherwise);
 extern char *throttle_query(const char *throttle);	/* NULL: none */
