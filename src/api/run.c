@@ -8,6 +8,7 @@
 #include "base/compat.h"
 
 #include "access/xact.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
@@ -20,6 +21,7 @@
 #include "backfill/backfill.h"
 #include "base/settings.h"
 #include "base/shmem.h"
+#include "base/sql.h"
 #include "base/txn.h"
 #include "control/drive.h"
 #include "store/task.h"
@@ -27,6 +29,7 @@
 #define SHORTEST_NAP_MS	5
 #define LONGEST_NAP_MS	200
 #define NOTICE_GAP_MS	1000
+#define SAME_NOTICE_MS	60000	/* one that says what the last one said */
 #define BAR_WIDTH		20
 
 PG_FUNCTION_INFO_V1(mig_run);
@@ -42,9 +45,9 @@ typedef struct Call
 	TimestampTz deadline;
 	const char *budget;			/* the interval as given */
 	MemoryContext scratch;		/* reset at each turn */
-	TimestampTz noticed;		/* when the last notice was sent */
-	int			step_no;		/* the rate is that of this step, */
-	int64		rows;			/* since the last notice */
+	TimestampTz noticed;		/* when the last notice was sent, */
+	TimestampTz looked;			/* and when it was last thought of; */
+	uint32		notice;			/* hash of what it said */
 } Call;
 
 /* Raise 2D000 when the procedure cannot commit here. */
@@ -88,7 +91,7 @@ call_init(Call *call)
 {
 	memset(call, 0, sizeof(Call));
 	call->started = GetCurrentTimestamp();
-	call->noticed = call->started;
+	call->looked = call->started;
 	call->scratch = AllocSetContextCreate(CurrentMemoryContext, "mig_control procedure", ALLOCSET_DEFAULT_SIZES);
 }
 
@@ -170,46 +173,63 @@ check_hopeful(const Migration *mig, MigPhase until, bool pauses)
 				 errhint("Call mig_resume('%s') to go on, or mig_rollback('%s').", mig->name, mig->name)));
 }
 
-/* Rows that a step has got through since the last notice, with rate and the time that is left. */
+/* A bar and the number of rows that a step has got through. */
 static char *
-describe_rows(Call *call, const Step *step, const Task *task, double seconds)
+describe_rows(const Step *step, const Task *task)
 {
 	int64		total = Max(Max(task->rows_total, task->rows_done), 1);
-	double		rate = call->step_no == step->no && seconds > 0 ? (task->rows_done - call->rows) / seconds : 0;
 	int			filled = (int) (task->rows_done * BAR_WIDTH / total);
 	char		bar[BAR_WIDTH + 1];
-	char	   *text;
 
 	memset(bar, '-', BAR_WIDTH);
 	memset(bar, '#', filled);
 	bar[BAR_WIDTH] = '\0';
-	text = psprintf("[%s] %3d %%  %s  %s of %s rows", bar, (int) (task->rows_done * 100 / total),
-					step->relation ? step->relation : "", psprintf(INT64_FORMAT, task->rows_done), psprintf(INT64_FORMAT, total));
-	if (rate > 0)
-		text = psprintf("%s  %.0f rows/s  eta %.0f s", text, rate, (total - task->rows_done) / rate);
-	call->step_no = step->no;
-	call->rows = task->rows_done;
-	return text;
+	return psprintf("[%s] %3d %%  %s  " INT64_FORMAT " rows", bar, (int) (task->rows_done * 100 / total), step->relation ? step->relation : "", task->rows_done);
 }
 
-/* Send a progress notice, at most one a second. */
+/* Where a migration stands, in one line. */
+static char *
+describe_progress(const Migration *mig, char *const *pace)
+{
+	Step	   *step = step_next(mig->id);
+	Task	   *task = step ? task_total(mig->id, step->no) : NULL;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s  %s", phase_name(mig->phase), task ? describe_rows(step, task) : step && step->relation ? step->relation : "");
+	if (task && pace[0])
+		appendStringInfo(&text, "  %s/s", pace[0]);
+	if (pace[1])
+		appendStringInfo(&text, "  duty %s %%", pace[1]);
+	if (task && pace[2])
+		appendStringInfo(&text, "  eta %s", pace[2]);
+	return text.data;
+}
+
+/* Send a progress notice, at most one a second; one that says nothing new, at most one a minute. */
 static void
 notice_progress(Call *call, const Migration *mig)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	double		seconds = (now - call->noticed) / 1000000.0;
-	Step	   *step;
-	Task	   *task;
+	char	  **pace;
+	char	   *text;
+	char	   *news;
+	uint32		hash;
 
-	if (seconds * 1000 < NOTICE_GAP_MS)
+	if (!TimestampDifferenceExceeds(call->looked, now, NOTICE_GAP_MS))
 		return;
-	step = step_next(mig->id);
-	task = step ? task_total(mig->id, step->no) : NULL;
-	if (task)
-		ereport(NOTICE, (errmsg("%s  %s", phase_name(mig->phase), describe_rows(call, step, task, seconds))));
-	else
-		ereport(NOTICE, (errmsg("%s  %s%s", phase_name(mig->phase), step && step->relation ? step->relation : "",
-								mig->reason ? psprintf("  (waiting: %s)", mig->reason) : "")));
+	call->looked = now;
+	pace = sql_queryp("SELECT rows_per_second, CASE WHEN duty < 1 THEN round((100 * duty)::numeric) END, eta, waiting_for FROM mig.state WHERE id = $1",
+					  P_int8(mig->id))->v[0];
+	text = describe_progress(mig, pace);
+	news = pace[3] ? pace[3] : text;
+	hash = string_hash(news, strlen(news) + 1);
+	if (hash == call->notice && !TimestampDifferenceExceeds(call->noticed, now, SAME_NOTICE_MS))
+		return;
+	ereport(NOTICE,
+			(errmsg("%s", text),
+			 pace[3] ? errdetail("It waits: %s.", pace[3]) : 0));
+	call->notice = hash;
 	call->noticed = now;
 }
 
