@@ -12,6 +12,8 @@
 #include "base/shmem.h"
 #include "control/guard.h"
 #include "control/launcher.h"
+#include "pace/latency.h"
+#include "pace/signal.h"
 #include "route/passage.h"
 
 PG_MODULE_MAGIC;
@@ -22,6 +24,7 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	signals_define_settings();
 	settings_define();
 	quiet_install();
 	guard_install();
@@ -29,6 +32,7 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 	{
 		shmem_install();
+		latency_install();
 		launcher_register();
 	}
 }

@@ -144,7 +144,16 @@ leaves_find_work(const Migration *mig, const Step *step, LayTask lay)
 		case LEAVES_SAME:
 			break;
 	}
-	return task_ranges_left(mig->id, step->no) ? UNIT_WAIT : UNIT_END;
+	switch (task_ranges_left(mig->id, step->no))
+	{
+		case RANGES_NONE:
+			return UNIT_END;
+		case RANGES_ASIDE:
+			return UNIT_ASIDE;
+		case RANGES_LEFT:
+			break;
+	}
+	return UNIT_WAIT;
 }
 
 void

@@ -24,12 +24,15 @@ typedef enum SignalUnit
 	SIGNAL_BYTES					/* bytes; settings and options take '1GB' and the like */
 } SignalUnit;
 
-/* What a signal says now. who and text are palloc'd or constant */
+/* What a signal says now. Texts are palloc'd or constant */
 typedef struct Reading
 {
 	bool		known;			/* false: it could not be read */
 	double		value;
+	double		limit;			/* the reader's own, where the configured one is 0 ("automatic"); 0: none */
+	double		base;			/* the value without us: utilisation is (value - base) / (limit - base) */
 	char	   *who;			/* whose value it is (a standby, a slot, a pid); NULL */
+	char	   *wait;			/* stand still for now, to be able to measure: why; NULL */
 } Reading;
 
 /* What readers may look at */

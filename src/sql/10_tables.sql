@@ -91,6 +91,7 @@ CREATE TABLE mig.range (
     next_block bigint NOT NULL,
     state text NOT NULL DEFAULT 'open',
     not_before timestamptz,
+    error text,                     -- why it was put aside
     FOREIGN KEY (migration_id, step_no, relid) REFERENCES mig.task ON DELETE CASCADE
 ) WITH (fillfactor = 50);
 CREATE INDEX range_task ON mig.range (migration_id, step_no, relid);
