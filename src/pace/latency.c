@@ -29,8 +29,12 @@
 #define SLOT_TABLES		256
 #define BUCKETS			240		/* of microseconds, 8 to each power of two, up to 2^32 */
 #define ENOUGH			200		/* statements that are kept however old they are */
-#define WORKING_HALF_S	1.0		/* a statement of that age counts half */
+#define SOME			5		/* statements that show that there are clients */
+#define LATELY_HALF_S	1.0		/* a statement of that age counts half */
 #define RESTING_HALF_S	15.0
+#define CALM_MS			1000	/* to learn how clients do without us, */
+#define LONGEST_CALM_MS	2000	/* when they do little, */
+#define CALM_AGAIN_MS	60000	/* and until the next attempt if that was not enough */
 
 /* Durations of statements */
 typedef struct Histogram
@@ -48,7 +52,8 @@ typedef struct Slot
 	TimestampTz read_at;
 	pg_atomic_uint32 drivers;	/* that work on it now */
 	pg_atomic_uint32 works;		/* how often one has begun to */
-	Histogram	working;
+	TimestampTz calm_from;		/* the last attempt to learn how clients do without us; 0: none */
+	Histogram	lately;
 	Histogram	resting;
 	int			ntables;
 	Oid			tables[SLOT_TABLES];
@@ -141,7 +146,7 @@ startup_shared(void)
 			pg_atomic_init_u64(&slot->until, 0);
 			pg_atomic_init_u32(&slot->drivers, 0);
 			pg_atomic_init_u32(&slot->works, 0);
-			histogram_init(&slot->working);
+			histogram_init(&slot->lately);
 			histogram_init(&slot->resting);
 		}
 	}
@@ -237,8 +242,23 @@ histogram_read(Histogram *h, double seconds, double half_life, Latency *latency)
 	latency->p99_ms = n > 0 ? quantile_ms(h, n, 0.99) : 0;
 }
 
+/* Should drivers stand still now? The lock is held exclusively. */
+static bool
+slot_wants_calm(Slot *slot, double lately, double resting, TimestampTz now)
+{
+	bool		enough = resting >= ENOUGH;
+
+	if (slot->calm_from == 0 || TimestampDifferenceExceeds(slot->calm_from, now, CALM_AGAIN_MS))
+	{
+		if (enough || lately < SOME)
+			return false;
+		slot->calm_from = now;
+	}
+	return !TimestampDifferenceExceeds(slot->calm_from, now, enough ? CALM_MS : LONGEST_CALM_MS);
+}
+
 bool
-latency_read(int64 migration_id, Latency *working, Latency *resting)
+latency_read(int64 migration_id, Latency *lately, Latency *resting, bool *calm)
 {
 	Slot	   *slot;
 
@@ -251,8 +271,9 @@ latency_read(int64 migration_id, Latency *working, Latency *resting)
 		TimestampTz now = GetCurrentTimestamp();
 		double		seconds = Max(now - slot->read_at, 0) / 1000000.0;
 
-		histogram_read(&slot->working, seconds, WORKING_HALF_S, working);
+		histogram_read(&slot->lately, seconds, LATELY_HALF_S, lately);
 		histogram_read(&slot->resting, seconds, RESTING_HALF_S, resting);
+		*calm = slot_wants_calm(slot, lately->n, resting->n, now);
 		slot->read_at = now;
 	}
 	LWLockRelease(shared->lock);
@@ -271,8 +292,9 @@ slot_take(Slot *slot, int64 migration_id, List *relids)
 	slot->database = MyDatabaseId;
 	slot->incarnation = ++shared->incarnations;
 	slot->read_at = GetCurrentTimestamp();
+	slot->calm_from = 0;
 	pg_atomic_write_u32(&slot->drivers, 0);
-	histogram_init(&slot->working);
+	histogram_init(&slot->lately);
 	histogram_init(&slot->resting);
 	slot->ntables = 0;
 	foreach(lc, relids)
@@ -452,9 +474,11 @@ timed_end(Timed *t)
 static void
 timed_count(const Timed *t)
 {
-	Histogram  *h = t->worked ? &t->slot->working : &t->slot->resting;
+	int			bucket = bucket_of(t->us);
 
-	pg_atomic_fetch_add_u32(&h->fresh[bucket_of(t->us)], 1);
+	pg_atomic_fetch_add_u32(&t->slot->lately.fresh[bucket], 1);
+	if (!t->worked)
+		pg_atomic_fetch_add_u32(&t->slot->resting.fresh[bucket], 1);
 }
 
 /* What runs a statement, but for us. */
