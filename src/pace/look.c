@@ -8,6 +8,7 @@
  */
 #include "base/compat.h"
 
+#include "access/xlog.h"
 #include "utils/float.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
@@ -351,17 +352,17 @@ count_waiting(const Look *l)
 							  P_jsonb(p->waited), P_text(what), P_float8(seconds));
 }
 
-/* Take a sample of how many rows are done, every other second; those of the last minute are kept, unless another step has begun with fewer. */
+/* Take a sample of how many rows are done, and of where WAL is, every other second; those of the last minute are kept, unless another step has begun with fewer. */
 static void
 take_sample(const Look *l)
 {
 	l->state->samples = sql_textp("SELECT CASE WHEN s.at BETWEEN $2 - $4 AND $2 AND s.rows <= $3 THEN $1"
 								  " ELSE (SELECT jsonb_agg(e ORDER BY n) FROM jsonb_array_elements(CASE WHEN s.rows <= $3 THEN $1 ELSE '[]' END"
-								  "   || jsonb_build_array(jsonb_build_array(round($2::numeric, 3), $3))) WITH ORDINALITY e (e, n)"
+								  "   || jsonb_build_array(jsonb_build_array(round($2::numeric, 3), $3, $5))) WITH ORDINALITY e (e, n)"
 								  "   WHERE (e ->> 0)::float8 BETWEEN $2 - 60 AND $2 + 1) END::text"
 								  " FROM (SELECT ($1 -> -1 ->> 0)::float8 AS at, ($1 -> -1 ->> 1)::int8 AS rows) s",
 								  P_jsonb(l->state->samples), P_float8(l->epoch), P_int8(task_rows_done(l->mig->id, l->step->kind)),
-								  P_float8(SAMPLE_SECONDS));
+								  P_float8(SAMPLE_SECONDS), P_int8((int64) GetFlushRecPtr(NULL)));
 }
 
 /* Decide what goes on: by what the signals say now. */

@@ -18,7 +18,8 @@
 #include "pace/signal.h"
 #include "pace/signal_readers.h"
 
-#define FADE_MS	1000
+#define FADE_MS		1000
+#define WAITERS_MS	1000
 
 /* What one look into the server's activity has found */
 typedef struct Activity
@@ -117,8 +118,9 @@ read_wraparound_vacuum(const SignalContext *context)
 	return (Reading) {.known = true,.value = a->wraparound,.who = a->wraparound ? psprintf("pid %d", a->pid) : NULL};
 }
 
-/* The most sessions that waited at the end of a batch since the last reading */
+/* The most sessions that waited at the end of a batch since the last reading; it counts for a while only, as another process may have looked meanwhile */
 static int	waiters = 0;
+static TimestampTz waiters_until = 0;
 
 /* How many sessions wait for the end of a transaction of ours. The lock on its id is held once, by us. */
 static int
@@ -139,13 +141,16 @@ signal_note_waiters(void)
 	TransactionId sub = GetCurrentTransactionIdIfAny();
 	int			n = waiters_for(top) + (sub != top ? waiters_for(sub) : 0);
 
-	waiters = Max(waiters, n);
+	if (n == 0 || (waiters > n && waiters_until > GetCurrentTimestamp()))
+		return;
+	waiters = n;
+	waiters_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WAITERS_MS);
 }
 
 Reading
 read_waiters(const SignalContext *context)
 {
-	Reading		r = {.known = true,.value = waiters};
+	Reading		r = {.known = true,.value = waiters_until > GetCurrentTimestamp() ? waiters : 0};
 
 	waiters = 0;
 	return r;
