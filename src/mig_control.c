@@ -12,6 +12,7 @@
 #include "base/shmem.h"
 #include "control/guard.h"
 #include "control/launcher.h"
+#include "pace/signal.h"
 #include "route/passage.h"
 
 PG_MODULE_MAGIC;
@@ -22,6 +23,7 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	signals_define_settings();
 	settings_define();
 	quiet_install();
 	guard_install();

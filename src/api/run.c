@@ -24,6 +24,7 @@
 #include "base/sql.h"
 #include "base/txn.h"
 #include "control/drive.h"
+#include "pace/pace.h"
 #include "store/task.h"
 
 #define SHORTEST_NAP_MS	5
@@ -107,7 +108,7 @@ next_turn(Call *call)
 static void
 nap(long *ms, long most)
 {
-	txn_nap(Max(Min(*ms, most), 1));
+	txn_nap(Max(Min(pace_nap_ms(*ms), most), 1));
 	*ms = Min(*ms + *ms / 2, LONGEST_NAP_MS);
 }
 

@@ -12,6 +12,7 @@ typedef enum UnitResult
 {
 	UNIT_DONE,					/* did some work: commit and call again */
 	UNIT_WAIT,					/* all that is left is locked by somebody else, or for later */
+	UNIT_ASIDE,					/* all that is left has been put aside */
 	UNIT_END					/* nothing is left */
 } UnitResult;
 
@@ -20,6 +21,7 @@ extern UnitResult backfill_unit(const Migration *mig, const Step *step);
 /* Visit the whole table once more, without lanes: nearly all rows are filled. Forgets reported rows. */
 extern void backfill_restart(const Migration *mig, const Step *step);
 extern void backfill_release(void);		/* give up the claimed range, if any */
+extern bool backfill_put_aside(const char *error);	/* leave the claimed range for last; false: there is none */
 extern int	backfill_claimable(const Migration *mig, const Step *step);	/* ranges another worker could take */
 
 #endif

@@ -39,6 +39,7 @@
 #include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
+#include "pace/pace.h"
 #include "store/transform.h"
 #include "sync/trigger.h"
 
@@ -118,7 +119,7 @@ claim_range(const Migration *mig, const Step *step)
 			continue;
 		claimed = id;
 		range = range_get(id);
-		if (range && range->state != RANGE_DONE)
+		if (range && (range->state == RANGE_OPEN || range->state == RANGE_LATER))
 		{
 			range->state = RANGE_OPEN;
 			return range;
@@ -260,7 +261,7 @@ fill_lane(const Range *range, Relation rel, const SqlParam *tids)
 	{
 		if (txn_try(fill_directly, &fill, &error))
 			return fill.written;
-		if (lock_is_missed(error->sqlerrcode))
+		if (txn_is_retryable(error->sqlerrcode))
 			ReThrowError(error);
 		touching = range->id;
 	}
@@ -270,11 +271,18 @@ fill_lane(const Range *range, Relation rel, const SqlParam *tids)
 	return fill.written;
 }
 
+/* Pages of a range that the next transaction may take. */
+static int64
+chunk_pages(const Migration *mig, const Range *range)
+{
+	return pace_pages(mig, range->end_block - range->first_block);
+}
+
 /* One batch of one lane. */
 static void
 run_lane(const Migration *mig, const Task *task, Range *range, Relation rel)
 {
-	int64		end = Min(range->next_block + mig_batch_pages, range->end_block);
+	int64		end = Min(range->next_block + chunk_pages(mig, range), range->end_block);
 	/* TRUNCATE gives a new file, but a vacuum may cut off empty pages at the end */
 	int64		there = Min(end, RelationGetNumberOfBlocks(rel));
 	ItemPointer tids;
@@ -377,7 +385,8 @@ end_pass(const Task *task, Range *range, uint64 written)
 static void
 run_last_pass(const Migration *mig, const Task *task, Range *range, Relation rel, const char *unfilled)
 {
-	Window		w = {rel, range->next_block, Min(range->next_block + (int64) mig_batch_pages * LOOK_BATCHES, range->end_block), unfilled};
+	int64		pages = chunk_pages(mig, range);
+	Window		w = {rel, range->next_block, Min(range->next_block + pages * LOOK_BATCHES, range->end_block), unfilled};
 	bool		skipped = false;
 	uint64		written = 0;
 	Identity	saved;
@@ -385,7 +394,7 @@ run_last_pass(const Migration *mig, const Task *task, Range *range, Relation rel
 	update_begin(&saved, mig, rel);
 	if (count_unfilled(&w, false) > 0)
 	{
-		w.end = Min(w.first + mig_batch_pages, w.end);
+		w.end = Min(w.first + pages, w.end);
 		written = fill_window(task, &w, &skipped);
 	}
 	identity_end(&saved);
@@ -447,6 +456,16 @@ backfill_unit(const Migration *mig, const Step *step)
 	if (leaf)
 		table_close(leaf, NoLock);
 	return UNIT_DONE;
+}
+
+bool
+backfill_put_aside(const char *error)
+{
+	if (claimed == 0)
+		return false;
+	range_put_aside(claimed, error);
+	backfill_release();
+	return true;
 }
 
 void

@@ -23,6 +23,10 @@ int			mig_max_workers = 2;
 int			mig_lock_timeout = 500;
 int			mig_lock_retries = 30;
 int			mig_batch_pages = 256;
+int			mig_chunk_target = 200;
+int			mig_chunk_wal = 65536;
+int			mig_hibernate = 60000;
+int			mig_hibernations = 5;
 int			mig_lanes = 16;
 int			mig_range_pages = 8192;
 int			mig_naptime = 1000;
@@ -41,10 +45,19 @@ define_int(const char *name, const char *what, const char *more, int *variable, 
 void
 settings_define(void)
 {
-	define_int("mig_control.batch_pages", "Pages that one backfill transaction visits.", NULL,
+	define_int("mig_control.batch_pages", "Pages that a task's first backfill transaction visits.", NULL,
 			   &mig_batch_pages, 256, 1, 1048576, PGC_USERSET, 0);
+	define_int("mig_control.chunk_target", "Time that one backfill transaction works.", "Its size follows it.",
+			   &mig_chunk_target, 200, 1, 60 * 1000, PGC_USERSET, GUC_UNIT_MS);
+	define_int("mig_control.chunk_wal", "WAL that one backfill transaction writes.", "Its size follows it.",
+			   &mig_chunk_wal, 64 * 1024, 64, INT_MAX / 1024, PGC_USERSET, GUC_UNIT_KB);
 	DefineCustomBoolVariable("mig_control.guard", "Refuses DDL by hand on a table that is being migrated.", NULL,
 							 &mig_guard, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	define_int("mig_control.hibernate", "How long a migration sleeps when a signal is beyond its critical limit.",
+			   "Each further time it is twice as long, up to ten times this.",
+			   &mig_hibernate, 60 * 1000, 1, 3600 * 1000, PGC_USERSET, GUC_UNIT_MS);
+	define_int("mig_control.hibernations", "How often a migration sleeps so before it is paused.", NULL,
+			   &mig_hibernations, 5, 0, 1000, PGC_USERSET, 0);
 	define_int("mig_control.lanes", "Most lanes into which the backfill divides a page's rows.", NULL,
 			   &mig_lanes, 16, 1, 128, PGC_USERSET, 0);
 	define_int("mig_control.lock_retries", "Attempts to get the locks of a step before it fails.", NULL,

@@ -12,7 +12,11 @@ extern bool mig_worker;			/* may the launcher start workers? */
 extern int	mig_max_workers;	/* backfill workers per migration */
 extern int	mig_lock_timeout;	/* ms: the budget of one attempt over all its locks */
 extern int	mig_lock_retries;
-extern int	mig_batch_pages;	/* pages per backfill transaction */
+extern int	mig_batch_pages;	/* pages of a task's first backfill transaction */
+extern int	mig_chunk_target;	/* ms of work per backfill transaction */
+extern int	mig_chunk_wal;		/* kB of WAL likewise */
+extern int	mig_hibernate;		/* ms: the first sleep after a critical signal */
+extern int	mig_hibernations;	/* sleeps before a migration is paused */
 extern int	mig_lanes;			/* most lanes per page */
 extern int	mig_range_pages;	/* pages per range: the lane loop's extent */
 extern int	mig_naptime;		/* ms between looks when there is nothing to do */

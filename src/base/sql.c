@@ -60,6 +60,18 @@ P_int4(int32 v)
 }
 
 SqlParam
+P_float8(double v)
+{
+	return make_param(FLOAT8OID, Float8GetDatum(v), false);
+}
+
+SqlParam
+P_timestamptz(TimestampTz v)
+{
+	return make_param(TIMESTAMPTZOID, TimestampTzGetDatum(v), v == 0);
+}
+
+SqlParam
 P_bool(bool v)
 {
 	return make_param(BOOLOID, BoolGetDatum(v), false);

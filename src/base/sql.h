@@ -11,6 +11,7 @@
 #define MIG_SQL_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
 #include "storage/itemptr.h"
 
 typedef struct SqlParam
@@ -25,7 +26,9 @@ extern SqlParam P_text(const char *s);
 extern SqlParam P_jsonb(const char *json);	/* parsed with jsonb_in */
 extern SqlParam P_int8(int64 v);
 extern SqlParam P_int4(int32 v);
+extern SqlParam P_float8(double v);
 extern SqlParam P_bool(bool v);
+extern SqlParam P_timestamptz(TimestampTz v);	/* 0 is an SQL NULL */
 extern SqlParam P_oid(Oid v);
 extern SqlParam P_tids(const ItemPointerData *tids, int n);	/* tid[] */
 

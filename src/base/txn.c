@@ -17,6 +17,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "base/lock.h"
 #include "base/txn.h"
 
 typedef struct Setting
@@ -168,7 +169,13 @@ must_propagate(int sqlerrcode)
 {
 	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
 
-	return category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_INSUFFICIENT_RESOURCES;
+	return category == ERRCODE_OPERATOR_INTERVENTION || (category == ERRCODE_INSUFFICIENT_RESOURCES && sqlerrcode != ERRCODE_DISK_FULL);
+}
+
+bool
+txn_is_retryable(int sqlerrcode)
+{
+	return lock_is_missed(sqlerrcode) || sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE || sqlerrcode == ERRCODE_DISK_FULL;
 }
 
 /*

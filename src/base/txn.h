@@ -16,12 +16,15 @@ extern void txn_next(void);		/* commit, and start the next one */
 extern void txn_nap(long ms);	/* commit, sleep without a snapshot until the latch is set, start the next one */
 extern void txn_end(void);		/* commit; procedure: disconnect */
 
+/* Does this error say that the same may work the next time: a lock, a conflict, no room on disk? */
+extern bool txn_is_retryable(int sqlerrcode);
+
 /* Settings for a whole worker session (time-outs, search_path, …). A procedure gets those it needs in each transaction. */
 extern void txn_settings(void);
 
 /*
  * Run fn(arg) in a subtransaction. True when it succeeded. On an error it is rolled back and *error (in the caller's memory context)
- * tells it; cancel, shutdown and lack of resources are raised again.
+ * tells it; cancel, shutdown and lack of resources other than room on disk are raised again.
  */
 extern bool txn_try(void (*fn) (void *arg), void *arg, ErrorData **error);
 

@@ -12,7 +12,8 @@
 typedef struct BackgroundTask
 {
 	int64		migration_id;	/* 0: all of the database */
-	int32		step_no;
+	int32		step_no;		/* of a utility worker */
+	int32		helper;			/* number of a helper, from 1 */
 } BackgroundTask;
 
 /*

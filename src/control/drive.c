@@ -24,11 +24,15 @@
 #include "control/lifecycle.h"
 #include "control/steps.h"
 #include "control/utility.h"
+#include "pace/pace.h"
 #include "store/chain.h"
 #include "store/options.h"
 #include "store/override.h"
 #include "store/task.h"
 #include "verify/verify.h"
+
+#define RETRY_MS		200		/* until a batch of one page tries again */
+#define DISK_FULL_MS	1000	/* until anything tries again */
 
 /* What a unit works on, and how it ended */
 typedef struct Unit
@@ -139,6 +143,19 @@ conclude_check(Unit *u)
 	event_write(mig->id, "failed", step_detail(s, psprintf(", \"divergent\": " INT64_FORMAT ", \"failing\": " INT64_FORMAT, divergent, missing)));
 }
 
+/* Nothing but ranges that were put aside is left of a table. */
+static void
+stop_for_aside(Unit *u)
+{
+	char	   *error;
+	int64		n = task_ranges_aside(u->mig->id, u->step->no, &error);
+
+	error = psprintf(INT64_FORMAT " %s of %s could not be filled and %s put aside: %s; mig_resume tries again", n, n == 1 ? "range" : "ranges",
+					 u->step->relation, n == 1 ? "was" : "were", error);
+	migration_set_pause(u->mig->id, true, "failed", error);
+	event_write(u->mig->id, "failed", step_detail(u->step, psprintf(", \"aside\": " INT64_FORMAT, n)));
+}
+
 /* Run one batch of a backfill. */
 static void
 run_backfill(Unit *u)
@@ -147,6 +164,8 @@ run_backfill(Unit *u)
 
 	u->result = r == UNIT_WAIT ? DRIVE_WAIT : DRIVE_PROGRESS;
 	migration_set_waiting(u->mig->id, r == UNIT_WAIT ? "rows or ranges are locked by other sessions" : NULL);
+	if (r == UNIT_ASIDE)
+		stop_for_aside(u);
 	if (r != UNIT_END)
 		return;
 	if (!advisory_lock(MIG_LOCK_MIGRATION, u->mig->id, ExclusiveLock, false, true))
@@ -259,22 +278,39 @@ run_group(Unit *u)
 		lifecycle_enter(mig, PHASE_COMPLETED, NULL);
 }
 
+/* Does a step work beside others, piece by piece, and its phase has begun? Then it takes its time from pace/. */
+static bool
+is_paced(const Migration *mig, const Step *s)
+{
+	return (s->kind == STEP_BACKFILL || s->kind == STEP_VALIDATE || s->kind == STEP_CONCURRENTLY) && mig->phase == lifecycle_phase_of(s->phase);
+}
+
+/* Run a unit of backfill or check, in the time that it has. */
+static void
+run_paced(Unit *u)
+{
+	pace_begin(u->mig);
+	if (u->step->kind == STEP_BACKFILL)
+		run_backfill(u);
+	else
+		run_check(u);
+	pace_end(u->mig, u->step);
+}
+
 /* Do a piece of the next step. */
 static void
-run_unit(void *arg)
+run_unit(Unit *u)
 {
-	Unit	   *u = arg;
+	bool		paced = is_paced(u->mig, u->step);
 
 	u->result = DRIVE_PROGRESS;
-	if (!enter_phase_of(u->mig, u->step))
-		return;
+	if (!enter_phase_of(u->mig, u->step) || paced != is_paced(u->mig, u->step))
+		return;					/* a phase may begin at any time, its work may not */
 	switch (u->step->kind)
 	{
 		case STEP_BACKFILL:
-			run_backfill(u);
-			break;
 		case STEP_VALIDATE:
-			run_check(u);
+			run_paced(u);
 			break;
 		case STEP_SQL:
 			if (u->step->phase == STEP_OPEN && (!predecessor_is_ready(u) || !snapshots_are_new(u)))
@@ -287,13 +323,6 @@ run_unit(void *arg)
 				u->result = DRIVE_WAIT;
 			break;
 	}
-}
-
-/* Is it worth trying again without anybody doing anything? */
-static bool
-is_retryable(const ErrorData *e)
-{
-	return lock_is_missed(e->sqlerrcode) || e->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 }
 
 /* An error's message and detail, as JSON text members. */
@@ -327,25 +356,79 @@ failure_text(const Step *s, const ErrorData *e)
 	return e->detail ? psprintf("%s: %s", e->message, e->detail) : e->message;
 }
 
+/*
+ * A batch of a backfill has met something that should pass: it tries with fewer rows, at once while they can be fewer, then after a while. Where that does
+ * not help, the range is left for last.
+ */
+static void
+retry_batch(Unit *u, const ErrorData *e, const char *message)
+{
+	switch (pace_failed(u->mig))
+	{
+		case CHUNK_SMALLER:
+			u->result = DRIVE_PROGRESS;
+			return;
+		case CHUNK_GIVE_UP:
+			if (backfill_put_aside(message))
+				event_write(u->mig->id, "put aside", step_detail(u->step, error_members(e)));
+			/* FALLTHROUGH */
+		case CHUNK_AGAIN:
+			migration_set_waiting(u->mig->id, message);
+			pace_hold(u->mig->id, RETRY_MS);
+	}
+}
+
+/* What a failed unit did, and how */
+typedef struct Failure
+{
+	Unit	   *unit;
+	const ErrorData *error;
+} Failure;
+
 /* A step has raised: wait and try again, go back to ready from completing, or stop with the reason. */
 static void
-note_failure(Unit *u, const ErrorData *e)
+note_failure(void *arg)
 {
+	Unit	   *u = ((Failure *) arg)->unit;
+	const ErrorData *e = ((Failure *) arg)->error;
 	Migration  *mig = migration_by_id(u->mig->id);
 	char	   *message = failure_text(u->step, e);
+	bool		retryable = txn_is_retryable(e->sqlerrcode);
 
 	u->mig = mig;
 	u->result = DRIVE_WAIT;
-	event_write(mig->id, is_retryable(e) ? "retry" : "failed", step_detail(u->step, error_members(e)));
+	if (retryable && e->sqlerrcode != ERRCODE_DISK_FULL && u->step->kind == STEP_BACKFILL)
+	{
+		retry_batch(u, e, message);
+		return;
+	}
+	if (!retryable || mig->reason == NULL || strcmp(mig->reason, message) != 0)
+		event_write(mig->id, retryable ? "retry" : "failed", step_detail(u->step, error_members(e)));
 	if (mig->phase == PHASE_COMPLETING)
 	{
 		take_fence_down(mig);
 		migration_set_pause(mig->id, false, NULL, message);
 	}
-	else if (is_retryable(e))
+	else if (retryable)
 		migration_set_waiting(mig->id, message);
 	else
 		migration_set_pause(mig->id, true, "failed", message);
+}
+
+/* A unit has raised: note it. On a full disk that may fail in turn; then the next attempt says the same. */
+static void
+unit_failed(Unit *u, const ErrorData *e)
+{
+	Failure		failure = {u, e};
+	ErrorData  *error;
+
+	if (e->sqlerrcode == ERRCODE_DISK_FULL)
+		pace_hold(u->mig->id, DISK_FULL_MS);
+	if (txn_try(note_failure, &failure, &error))
+		return;
+	if (error->sqlerrcode != ERRCODE_DISK_FULL)
+		ReThrowError(error);
+	u->result = DRIVE_WAIT;
 }
 
 /* Is there something that this step can do now, and nobody else doing it? Takes the lock. */
@@ -355,7 +438,6 @@ claim(Unit *u)
 	Migration  *mig = u->mig;
 	Step	   *s = step_next(mig->id);
 	Migration  *before;
-	bool		shared;
 
 	if (s == NULL || (s->phase == STEP_CONTRACT && mig->phase != PHASE_COMPLETING && !completes_itself(mig)))
 	{
@@ -366,9 +448,7 @@ claim(Unit *u)
 	u->result = DRIVE_WAIT;
 	if (mig_stop_before[0] && atoi(mig_stop_before) == s->no)
 		return false;
-	shared = (s->kind == STEP_BACKFILL || s->kind == STEP_VALIDATE || s->kind == STEP_CONCURRENTLY) &&
-		mig->phase == lifecycle_phase_of(s->phase);
-	if (!advisory_lock(MIG_LOCK_MIGRATION, mig->id, shared ? ShareLock : ExclusiveLock, false, true))
+	if (!advisory_lock(MIG_LOCK_MIGRATION, mig->id, is_paced(mig, s) ? ShareLock : ExclusiveLock, false, true))
 		return false;
 	u->mig = migration_by_id(mig->id);
 	if (u->mig && u->mig->phase == PHASE_READY && (before = chain_predecessor(u->mig)) != NULL)
@@ -380,6 +460,26 @@ claim(Unit *u)
 	}
 	s = step_next(mig->id);
 	return u->mig && !u->mig->paused && u->mig->phase == mig->phase && s && s->no == u->step->no;
+}
+
+/* Do a piece of the next step, unless its pace forbids. */
+static void
+run_if_time(void *arg)
+{
+	Unit	   *u = arg;
+
+	switch (is_paced(u->mig, u->step) ? pace_ask(u->mig, u->step) : PACE_GO)
+	{
+		case PACE_GO:
+			run_unit(u);
+			break;
+		case PACE_LOOKED:
+			u->result = DRIVE_PROGRESS;
+			break;
+		case PACE_WAIT:
+			u->result = DRIVE_WAIT;
+			break;
+	}
 }
 
 DriveResult
@@ -395,8 +495,8 @@ drive(int64 migration_id)
 		backfill_release();
 		return DRIVE_REST;
 	}
-	if (claim(&u) && !txn_try(run_unit, &u, &error))
-		note_failure(&u, error);
+	if (claim(&u) && !txn_try(run_if_time, &u, &error))
+		unit_failed(&u, error);
 	if (u.step == NULL || u.step->kind != STEP_BACKFILL)
 		backfill_release();
 	txn_next();

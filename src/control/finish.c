@@ -18,6 +18,7 @@
 #include "control/utility.h"
 #include "control/versions.h"
 #include "store/chain.h"
+#include "store/pace_state.h"
 #include "store/task.h"
 #include "verify/verify.h"
 
@@ -130,6 +131,9 @@ finish_retry(Migration *mig)
 {
 	Step	   *next = step_next(mig->id);
 
+	pace_state_wake(mig->id);
+	if (next != NULL && next->kind == STEP_BACKFILL)
+		task_ranges_reopen(mig->id, next->no);
 	/* rows may have been corrected */
 	if (mig->error != NULL && next != NULL && next->kind == STEP_VALIDATE)
 		finish_check_again(mig, next);

@@ -18,10 +18,10 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/txn.h"
-#include "store/options.h"
 #include "control/background.h"
 #include "control/drive.h"
 #include "control/worker.h"
+#include "pace/pace.h"
 #include "store/state.h"
 
 #define SLICE_MS		100		/* before another migration has its turn */
@@ -31,11 +31,13 @@
 #define HELPER_PATIENCE_MS 2000 /* how long a helper waits for rows or ranges to become free */
 #define CREW_LOOK_MS	200		/* between two looks whether a helper would be of use */
 
+#define MOST_HELPERS	63		/* mig_control.max_workers is at most one more */
+
 /* The helpers of a migration; in TopMemoryContext */
 typedef struct Crew
 {
 	int64		migration_id;
-	List	   *handles;		/* BackgroundWorkerHandle * */
+	BackgroundWorkerHandle *helpers[MOST_HELPERS];	/* number n in place n - 1; NULL: none */
 	TimestampTz next_look;
 } Crew;
 
@@ -74,52 +76,40 @@ crew_get(int64 migration_id)
 static void
 crew_reap(Crew *crew, TimestampTz now)
 {
-	ListCell   *lc;
-
-	foreach(lc, crew->handles)
+	for (int i = 0; i < MOST_HELPERS; i++)
 	{
-		if (background_alive(lfirst(lc)))
+		if (crew->helpers[i] == NULL || background_alive(crew->helpers[i]))
 			continue;
-		pfree(lfirst(lc));
-		crew->handles = foreach_delete_current(crew->handles, lc);
+		pfree(crew->helpers[i]);
+		crew->helpers[i] = NULL;
 		crew->next_look = TimestampTzPlusMilliseconds(now, 5 * CREW_LOOK_MS);
 	}
 }
 
-/* Start one helper; false when there is no worker slot, which is no harm: the leader does its work. */
+/* Start helper number n; false when there is no worker slot, which is no harm: the leader does its work. */
 static bool
-crew_add(Crew *crew)
+crew_add(Crew *crew, int n)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	BackgroundTask task = {.migration_id = crew->migration_id};
-	BackgroundWorkerHandle *handle;
+	BackgroundTask task = {.migration_id = crew->migration_id,.helper = n};
 	bool		started;
 
-	started = background_start("mig_control worker", "mig_worker_main", MyDatabaseId, &task, &handle);
-	if (started)
-		crew->handles = lappend(crew->handles, handle);
+	started = background_start("mig_control worker", "mig_worker_main", MyDatabaseId, &task, &crew->helpers[n - 1]);
+	if (!started)
+		crew->helpers[n - 1] = NULL;
 	MemoryContextSwitchTo(old);
 	return started;
 }
 
-/* How many workers may fill a migration's rows. */
-static int
-workers_allowed(const Migration *mig)
-{
-	char	   *workers = option_text(mig->in_effect, "workers");
-
-	return workers ? Max(atoi(workers), 1) : mig_max_workers;
-}
-
-/* Start helpers for a migration that has rows to fill, as far as there are ranges for them. */
+/* Start helpers for a migration that has rows to fill, as far as its pace allows and there are ranges for them. Those that are too many go by themselves. */
 static void
 crew_tend(const Migration *mig)
 {
 	Crew	   *crew;
 	Step	   *step;
 	TimestampTz now = GetCurrentTimestamp();
-	int			wanted;
-	int			claimable;
+	int			most = Min(pace_workers(mig) - 1, MOST_HELPERS);
+	int			claimable = -1;	/* not known yet */
 
 	if (mig->phase != PHASE_BACKFILLING)
 		return;
@@ -128,16 +118,20 @@ crew_tend(const Migration *mig)
 		return;
 	crew->next_look = TimestampTzPlusMilliseconds(now, CREW_LOOK_MS);
 	crew_reap(crew, now);
-	wanted = workers_allowed(mig) - 1 - list_length(crew->handles);
-	if (wanted <= 0 || crew->next_look > TimestampTzPlusMilliseconds(now, CREW_LOOK_MS))
+	if (crew->next_look > TimestampTzPlusMilliseconds(now, CREW_LOOK_MS))
 		return;
 	step = step_next(mig->id);
 	if (step == NULL || step->kind != STEP_BACKFILL)
 		return;
-	claimable = backfill_claimable(mig, step);
-	wanted = Min(wanted, claimable);
-	while (wanted-- > 0 && crew_add(crew))
-		;
+	for (int n = 1; n <= most && claimable != 0; n++)
+	{
+		if (crew->helpers[n - 1])
+			continue;
+		if (claimable < 0)
+			claimable = backfill_claimable(mig, step);
+		if (claimable-- <= 0 || !crew_add(crew, n))
+			return;
+	}
 }
 
 /* Drive a migration for a slice of time; with a crew, see to its helpers between units. */
@@ -236,16 +230,16 @@ leader_loop(void)
 		}
 		leader.worked = true;
 		leader.resting_since = 0;
-		if (result == DRIVE_PROGRESS || background_sleep(leader.nap))
+		if (result == DRIVE_PROGRESS || background_sleep(pace_nap_ms(leader.nap)))
 			leader.nap = SHORTEST_NAP_MS;
 		else
 			leader.nap = Min(leader.nap * 2, mig_naptime);
 	}
 }
 
-/* Drive the migration if it still fills rows; DRIVE_REST when a helper is of no more use. */
+/* Drive the migration if it still fills rows and there is work for so many; DRIVE_REST when a helper of that number is of no more use. */
 static DriveResult
-helper_round(int64 migration_id)
+helper_round(int64 migration_id, int number)
 {
 	DriveResult result = DRIVE_REST;
 
@@ -255,7 +249,7 @@ helper_round(int64 migration_id)
 		Migration  *mig = migration_by_id(migration_id);
 		Step	   *step = mig ? step_next(migration_id) : NULL;
 
-		if (step && step->kind == STEP_BACKFILL && mig->phase == PHASE_BACKFILLING && !mig->paused)
+		if (step && step->kind == STEP_BACKFILL && mig->phase == PHASE_BACKFILLING && !mig->paused && number < pace_workers(mig))
 			result = drive_slice(mig, false);
 	}
 	txn_end();
@@ -264,7 +258,7 @@ helper_round(int64 migration_id)
 
 /* A helper's life. */
 static void
-helper_loop(int64 migration_id)
+helper_loop(int64 migration_id, int number)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "mig_control helper", ALLOCSET_DEFAULT_SIZES);
 	long		waited = 0;
@@ -278,14 +272,14 @@ helper_loop(int64 migration_id)
 			return;
 		MemoryContextReset(context);
 		MemoryContextSwitchTo(context);
-		result = helper_round(migration_id);
+		result = helper_round(migration_id, number);
 		if (result == DRIVE_REST)
 			return;
 		if (result == DRIVE_PROGRESS)
 			waited = 0;
 		else
 		{
-			long		nap = Max(waited, SHORTEST_NAP_MS);
+			long		nap = pace_nap_ms(Max(waited, SHORTEST_NAP_MS));
 
 			(void) background_sleep(nap);
 			waited += nap;
@@ -306,6 +300,6 @@ mig_worker_main(Datum arg)
 	if (task.migration_id == 0)
 		leader_loop();
 	else
-		helper_loop(task.migration_id);
+		helper_loop(task.migration_id, task.helper);
 	proc_exit(0);
 }

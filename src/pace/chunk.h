@@ -2,8 +2,8 @@
  * chunk.h
  *		The chunk law: how many pages the next transaction of a backfill takes.
  *
- * Pure arithmetic, no clock and no catalog. A size is kept until 11 chunks of it are known or one of them demands less; then it follows their 90th percentile:
- * target / p90, growing by at most 1.5, shrinking freely; one chunk that takes 5 times the target means a tenth at once. The same for the WAL budget;
+ * Pure arithmetic, no clock and no catalog. The size follows the 90th percentile of the last 11 chunks of the same size: grown by at most 1.5 when all 11 are
+ * known, shrunk freely as soon as those known ask for it; one chunk that takes 5 times the target means a tenth at once. The same for the WAL budget;
  * the smaller size wins. Waiting and sleeping are not work: callers pass the time a chunk has worked.
  */
 #ifndef MIG_CHUNK_H
@@ -16,9 +16,9 @@
 typedef struct ChunkLaw
 {
 	int			pages;			/* of the next chunk */
-	int			n;				/* samples of this size */
+	int			n;				/* samples of this size, the oldest first */
 	double		ms[CHUNK_SAMPLES];
-	double		wal[CHUNK_SAMPLES];	/* bytes */
+	double		wal[CHUNK_SAMPLES]; /* bytes */
 	int			failures;		/* in a row, at the floor */
 } ChunkLaw;
 
@@ -31,6 +31,14 @@ typedef struct ChunkLimits
 
 extern void chunk_start(ChunkLaw *law, int pages);
 extern void chunk_took(ChunkLaw *law, const ChunkLimits *limits, double ms, double wal_bytes);
-extern bool chunk_failed(ChunkLaw *law);	/* halves; true at the third failure in a row at one page: give it up */
+/* What to do after a failure that should pass */
+typedef enum ChunkFailure
+{
+	CHUNK_SMALLER,				/* try again at once, with half the pages */
+	CHUNK_AGAIN,				/* it was one page: try again later */
+	CHUNK_GIVE_UP				/* and that for the third time in a row */
+} ChunkFailure;
+
+extern ChunkFailure chunk_failed(ChunkLaw *law);
 
 #endif

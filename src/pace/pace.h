@@ -10,18 +10,27 @@
 #define MIG_PACE_H
 
 #include "postgres.h"
+#include "pace/chunk.h"
 #include "store/state.h"
 
 #define PACE_LOOK_MS	250		/* between two looks at the signals */
 #define PACE_STALE_MS	15000	/* a signal that could not be read for so long stops */
 
-/* Ask before a unit of step. True: go. False: migration's waiting_for says why not (a signal, a closed window, hibernation), or it is this driver's time to rest. */
-extern bool pace_ask(const Migration *mig, const Step *step);
-extern int	pace_pages(const Migration *mig, const Step *step);	/* pages that the next chunk may take */
-extern void pace_begin(void);	/* a chunk begins to work */
+typedef enum PaceAnswer
+{
+	PACE_GO,
+	PACE_LOOKED,				/* go, but commit first and ask again: the row that all drivers read is locked */
+	PACE_WAIT					/* a signal, a closed window, hibernation (waiting_for says which), or it is this driver's time to rest */
+} PaceAnswer;
+
+/* Ask before a unit of step. */
+extern PaceAnswer pace_ask(const Migration *mig, const Step *step);
+extern int	pace_pages(const Migration *mig, int64 range_pages);	/* pages that the next chunk may take of a range of that size */
+extern void pace_begin(const Migration *mig);	/* a unit begins to work */
 extern void pace_end(const Migration *mig, const Step *step);	/* it has worked, and is about to commit */
-extern bool pace_failed(const Migration *mig, const Step *step);	/* it raised a retryable error: smaller next time; true: put its range aside */
+extern ChunkFailure pace_failed(const Migration *mig);	/* or it raised an error that should pass; CHUNK_GIVE_UP: put its range aside */
+extern void pace_hold(int64 migration_id, long ms);	/* this driver does nothing for the migration for so long */
 extern int	pace_workers(const Migration *mig);	/* how many workers may fill now */
-extern long pace_rest_ms(int64 migration_id);	/* until this driver may work on it again; 0: now */
+extern long pace_nap_ms(long ms);	/* how long a driver naps that would nap for ms, but has migrations that rest or stand still: to the first's turn */
 
 #endif

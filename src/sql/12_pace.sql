@@ -8,13 +8,15 @@ CREATE TABLE mig.pace (
     stopped_by text,                -- name of a signal, window, hibernation, horizon; NULL: nothing stops it
     reason text,                    -- the same in words
     stopped_since timestamptz,
-    cool_until timestamptz,
+    moved_at timestamptz,           -- when duty and workers were last decided on
+    cool_until timestamptz,         -- neither is raised before
     hibernations int NOT NULL DEFAULT 0,
     hibernate_until timestamptz,
     readings jsonb NOT NULL DEFAULT '{}',   -- signal → {value, limit, critical, utilisation, who, read_at (epoch)}
     waited jsonb NOT NULL DEFAULT '{}',     -- what it was stopped by → seconds
     samples jsonb NOT NULL DEFAULT '[]'     -- [[epoch, rows done], …] of the last minute
 ) WITH (fillfactor = 50);
+ALTER TABLE mig.pace ALTER COLUMN readings SET STORAGE MAIN;  -- written four times a second: never out of line
 SELECT pg_extension_config_dump('mig.pace', '');
 
 -- Options that hold for a while and then expire by themselves.

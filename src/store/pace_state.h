@@ -8,6 +8,7 @@
 #include "postgres.h"
 #include "datatype/timestamp.h"
 
+/* Of the moments, 0 means none */
 typedef struct PaceState
 {
 	int64		migration_id;
@@ -18,7 +19,8 @@ typedef struct PaceState
 	char	   *stopped_by;		/* name of the signal that stops everything, "window", "hibernation"; NULL: none */
 	char	   *reason;			/* the same in words; NULL */
 	TimestampTz stopped_since;
-	TimestampTz cool_until;		/* duty is not raised before */
+	TimestampTz moved_at;		/* when duty and workers were last decided on */
+	TimestampTz cool_until;		/* they are not raised before */
 	int			hibernations;
 	TimestampTz hibernate_until;
 	char	   *readings;		/* jsonb text: signal → {"value": …, "limit": …, "utilisation": …, "who": …, "read_at": epoch} */
@@ -27,6 +29,7 @@ typedef struct PaceState
 } PaceState;
 
 extern PaceState *pace_state_get(int64 migration_id);	/* NULL: none yet */
+extern void pace_state_wake(int64 migration_id);	/* hibernations are forgotten */
 /* Take the row for an update if it was looked at longer than ms ago and nobody else is about to; NULL: go by pace_state_get(). Makes the row. */
 extern PaceState *pace_state_claim(int64 migration_id, int ms);
 extern void pace_state_put(const PaceState *state);	/* looked_at becomes now */

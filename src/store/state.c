@@ -102,6 +102,12 @@ step_phase_name(StepPhase phase)
 	return step_phase_names[phase];
 }
 
+const char *
+step_kind_name(StepKind kind)
+{
+	return step_kind_names[kind];
+}
+
 static bool
 is_true(const char *s)
 {

@@ -87,6 +87,7 @@ typedef struct Step
 } Step;
 
 extern const char *step_phase_name(StepPhase phase);
+extern const char *step_kind_name(StepKind kind);
 extern const char *step_lock_name(LOCKMODE mode);	/* "ACCESS EXCLUSIVE"; NULL for NoLock */
 
 /* Migrations */

@@ -14,6 +14,7 @@
 static const char *const range_states[] = {
 	[RANGE_OPEN] = "open",
 	[RANGE_LATER] = "later",
+	[RANGE_ASIDE] = "aside",
 	[RANGE_DONE] = "done",
 };
 
@@ -160,7 +161,7 @@ range_get(int64 id)
 List *
 task_ranges(int64 migration_id, int step_no)
 {
-	SqlRows    *rows = admin_queryp(RANGE_COLUMNS "WHERE migration_id = $1 AND step_no = $2 AND state <> 'done'"
+	SqlRows    *rows = admin_queryp(RANGE_COLUMNS "WHERE migration_id = $1 AND step_no = $2 AND state IN ('open', 'later')"
 									" AND coalesce(not_before, '-infinity') <= clock_timestamp() ORDER BY state DESC, id LIMIT $3",
 									P_int8(migration_id), P_int4(step_no), P_int4(RANGES_AT_ONCE));
 	List	   *list = NIL;
@@ -173,8 +174,39 @@ task_ranges(int64 migration_id, int step_no)
 bool
 task_ranges_left(int64 migration_id, int step_no)
 {
-	return admin_queryp("SELECT FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND state <> 'done' LIMIT 1",
+	return admin_queryp("SELECT FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND state IN ('open', 'later') LIMIT 1",
 						P_int8(migration_id), P_int4(step_no))->n > 0;
+}
+
+int64
+task_ranges_aside(int64 migration_id, int step_no, char **error)
+{
+	SqlRows    *rows = admin_queryp("SELECT count(*), min(error) FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND state = 'aside'",
+									P_int8(migration_id), P_int4(step_no));
+
+	*error = rows->v[0][1];
+	return pg_strtoint64(rows->v[0][0]);
+}
+
+void
+task_ranges_reopen(int64 migration_id, int step_no)
+{
+	admin_execp("UPDATE mig.range SET state = 'open', error = NULL WHERE migration_id = $1 AND step_no = $2 AND state = 'aside'",
+				P_int8(migration_id), P_int4(step_no));
+}
+
+int64
+task_rows_done(int64 migration_id, StepKind kind)
+{
+	return pg_strtoint64(admin_queryp("SELECT coalesce(sum(t.rows_done), 0)::int8 FROM mig.task t JOIN mig.step s ON s.migration_id = t.migration_id"
+									  " AND s.no = t.step_no WHERE t.migration_id = $1 AND s.kind = $2",
+									  P_int8(migration_id), P_text(step_kind_name(kind)))->v[0][0]);
+}
+
+void
+range_put_aside(int64 id, const char *error)
+{
+	admin_execp("UPDATE mig.range SET state = 'aside', error = $2 WHERE id = $1", P_int8(id), P_text(error));
 }
 
 void

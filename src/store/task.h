@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "nodes/pg_list.h"
+#include "store/state.h"
 
 #define BAD_ROW_SAMPLES 100		/* kept per relation and kind */
 
@@ -35,6 +36,7 @@ typedef enum RangeState
 {
 	RANGE_OPEN,					/* lanes not at their end */
 	RANGE_LATER,				/* some rows were locked: visit again after not_before */
+	RANGE_ASIDE,				/* an error that should pass came again and again; opened again by mig_resume */
 	RANGE_DONE
 } RangeState;
 
@@ -58,8 +60,12 @@ extern void tasks_make(List *tasks);	/* of one step, Task * by relid; those that
 extern void tasks_drop(int64 migration_id, int step_no, List *relids);
 extern List *task_ranges(int64 migration_id, int step_no);	/* Range *, some of those left whose not_before has passed, open ones first */
 extern Range *range_get(int64 id);	/* NULL: gone */
-extern bool task_ranges_left(int64 migration_id, int step_no);	/* is any not done? */
+extern bool task_ranges_left(int64 migration_id, int step_no);	/* is any open, now or later? */
+extern int64 task_ranges_aside(int64 migration_id, int step_no, char **error);	/* put aside; *error: one's reason, NULL if there is none */
+extern void task_ranges_reopen(int64 migration_id, int step_no);	/* those put aside */
+extern int64 task_rows_done(int64 migration_id, StepKind kind);	/* of all its tasks of a kind */
 extern void range_advance(const Range *range, int64 rows);	/* store lane, next_block, state; add rows to its task */
+extern void range_put_aside(int64 id, const char *error);
 extern void range_postpone(const Range *range, int ms);	/* RANGE_LATER, not before now + ms */
 extern void task_counts(const Range *range, int64 divergent, int64 missing);	/* add to its task's counts */
 extern void bad_row_add(int64 migration_id, Oid relid, const char *column, const char *key, const char *kind, const char *error);

@@ -1,0 +1,253 @@
+/*
+ * pace.c
+ *		What a driver knows of the migrations it drives: when it may work, on how much, and how long it rests.
+ *
+ * Owns that knowledge, one Driver per migration in this process; none of it is worth more than PACE_LOOK_MS. A driver that has worked for t rests
+ * for t * (1 / duty - 1), by the duty at the time when it asks: a higher one shortens a rest that has begun.
+ */
+#include "base/compat.h"
+
+#include "executor/instrument.h"
+#include "portability/instr_time.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/settings.h"
+#include "pace/chunk.h"
+#include "pace/duty.h"
+#include "pace/look.h"
+#include "pace/pace.h"
+#include "store/options.h"
+#include "store/pace_state.h"
+
+#define LONGEST_NAP_MS	1000	/* of a driver that rests or stands still: then it asks again */
+#define SHARE_OF_RANGE	8		/* a chunk is at most such a part of a range: lanes lose their gain if one takes a large part of a lane's pass */
+#define CHUNK_KB		1024.0
+
+typedef struct Driver
+{
+	int64		migration_id;
+	TimestampTz known_at;		/* when the row was read; 0: never */
+	bool		stopped;
+	double		duty;
+	int			workers;
+	int			workers_allowed;	/* by option or setting */
+	int			batch;			/* option: most pages of a chunk; 0: by itself */
+	int			step_no;		/* of the law */
+	ChunkLaw	law;
+	int			most;			/* pages that the unit under way may take; 0: it has taken none */
+	instr_time	began;			/* the unit under way */
+	uint64		wal_began;
+	TimestampTz rests_from;		/* when the last unit ended */
+	double		worked_ms;		/* how long it took */
+	TimestampTz held_until;		/* by pace_hold() */
+	TimestampTz wake;			/* when it is of use to ask again */
+} Driver;
+
+static List *drivers = NIL;		/* Driver *, in TopMemoryContext */
+
+/* What this process knows of a migration. */
+static Driver *
+driver_get(int64 migration_id)
+{
+	ListCell   *lc;
+	Driver	   *d;
+	MemoryContext old;
+
+	foreach(lc, drivers)
+		if (((Driver *) lfirst(lc))->migration_id == migration_id)
+			return lfirst(lc);
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	d = palloc0(sizeof(Driver));
+	d->migration_id = migration_id;
+	d->duty = 1;
+	d->workers = 1;
+	drivers = lappend(drivers, d);
+	MemoryContextSwitchTo(old);
+	return d;
+}
+
+/* A migration's options as far as they are about pace. */
+static void
+read_options(Driver *d, const Migration *mig)
+{
+	char	   *workers = option_text(mig->in_effect, "workers");
+	char	   *batch = option_text(mig->in_effect, "batch");
+
+	d->workers_allowed = workers ? Max(atoi(workers), 1) : mig_max_workers;
+	d->batch = batch ? Max(atoi(batch), 1) : 0;
+}
+
+/* Go by a row from now on. */
+static void
+adopt(Driver *d, const PaceState *p, TimestampTz now)
+{
+	d->known_at = now;
+	d->stopped = p->stopped_by != NULL;
+	d->duty = p->duty;
+	d->workers = p->workers;
+	if (d->law.pages == 0 && p->chunk_pages > 0)
+		chunk_start(&d->law, p->chunk_pages);
+}
+
+/* Look at the signals, if it is time and nobody else does; true: it has. */
+static bool
+take_look(Driver *d, const Migration *mig, const Step *step)
+{
+	PaceState  *p = pace_state_claim(mig->id, PACE_LOOK_MS);
+	bool		was_stopped;
+
+	if (p == NULL)
+		return false;
+	was_stopped = p->stopped_by != NULL;
+	look(mig, step, d->workers_allowed, p);
+	if (d->law.pages > 0)
+		p->chunk_pages = d->law.pages;
+	pace_state_put(p);
+	adopt(d, p, GetCurrentTimestamp());
+	if (was_stopped || p->stopped_by)
+		migration_set_waiting(mig->id, p->reason);
+	return true;
+}
+
+/* Learn how things are now; true when that took a look at the signals. */
+static bool
+learn(Driver *d, const Migration *mig, const Step *step)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	PaceState  *p;
+
+	if (d->known_at <= now && !TimestampDifferenceExceeds(d->known_at, now, PACE_LOOK_MS))
+		return false;
+	read_options(d, mig);
+	if (take_look(d, mig, step))
+		return true;
+	p = pace_state_get(mig->id);
+	if (p)
+		adopt(d, p, now);
+	/* whoever is about to look may hang in it */
+	if (p == NULL || TimestampDifferenceExceeds(p->looked_at, now, PACE_STALE_MS))
+		d->stopped = true;
+	return false;
+}
+
+/* When this driver may work again. */
+static TimestampTz
+rests_until(const Driver *d)
+{
+	TimestampTz rested = d->rests_from + (int64) (d->worked_ms * 1000 * (1 / d->duty - 1));
+
+	return Max(rested, d->held_until);
+}
+
+PaceAnswer
+pace_ask(const Migration *mig, const Step *step)
+{
+	Driver	   *d = driver_get(mig->id);
+	bool		looked = learn(d, mig, step);
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (d->law.pages == 0 || (d->step_no != 0 && d->step_no != step->no))
+		chunk_start(&d->law, mig_batch_pages);
+	d->step_no = step->no;
+	d->wake = d->stopped ? TimestampTzPlusMilliseconds(now, PACE_LOOK_MS) : rests_until(d);
+	if (d->stopped || d->wake > now)
+		return PACE_WAIT;
+	return looked ? PACE_LOOKED : PACE_GO;
+}
+
+int
+pace_pages(const Migration *mig, int64 range_pages)
+{
+	Driver	   *d = driver_get(mig->id);
+
+	if (d->law.pages == 0)
+		chunk_start(&d->law, mig_batch_pages);
+	d->most = d->batch ? d->batch : Max((int) (range_pages / SHARE_OF_RANGE), mig_batch_pages);
+	if (d->law.pages > d->most)
+		chunk_start(&d->law, d->most);
+	return d->law.pages;
+}
+
+void
+pace_begin(const Migration *mig)
+{
+	Driver	   *d = driver_get(mig->id);
+
+	d->most = 0;
+	d->wal_began = pgWalUsage.wal_bytes;
+	INSTR_TIME_SET_CURRENT(d->began);
+}
+
+/* The unit under way ends, and the driver rests from now on. How long it took; negative if none was under way. */
+static double
+end_work(Driver *d)
+{
+	instr_time	now;
+
+	if (INSTR_TIME_IS_ZERO(d->began))
+		return -1;
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, d->began);
+	INSTR_TIME_SET_ZERO(d->began);
+	d->worked_ms = INSTR_TIME_GET_MILLISEC(now);
+	d->rests_from = GetCurrentTimestamp();
+	return d->worked_ms;
+}
+
+void
+pace_end(const Migration *mig, const Step *step)
+{
+	Driver	   *d = driver_get(mig->id);
+	double		ms = end_work(d);
+	ChunkLimits limits = {.target_ms = mig_chunk_target,.wal_budget = mig_chunk_wal * CHUNK_KB};
+
+	if (d->most == 0)
+		return;
+	limits.most = d->most;
+	chunk_took(&d->law, &limits, ms, (double) (pgWalUsage.wal_bytes - d->wal_began));
+}
+
+ChunkFailure
+pace_failed(const Migration *mig)
+{
+	Driver	   *d = driver_get(mig->id);
+
+	return end_work(d) < 0 ? CHUNK_AGAIN : chunk_failed(&d->law);
+}
+
+void
+pace_hold(int64 migration_id, long ms)
+{
+	Driver	   *d = driver_get(migration_id);
+
+	d->held_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	d->wake = d->held_until;
+}
+
+int
+pace_workers(const Migration *mig)
+{
+	Driver	   *d = driver_get(mig->id);
+
+	if (d->known_at == 0)
+		return mig_max_workers;
+	return d->stopped ? 1 : Min(d->workers, d->workers_allowed);
+}
+
+long
+pace_nap_ms(long ms)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz first = 0;
+	ListCell   *lc;
+
+	foreach(lc, drivers)
+	{
+		Driver	   *d = lfirst(lc);
+
+		if (d->wake > now && (first == 0 || d->wake < first))
+			first = d->wake;
+	}
+	return first ? Min(TimestampDifferenceMilliseconds(now, first), LONGEST_NAP_MS) : ms;
+}
