@@ -20,7 +20,6 @@ static const char *const range_states[] = {
 
 #define TASK_COLUMNS "relid, relfilenode, blocks, lanes, rows_total, rows_done, divergent, missing, busy_ms"
 #define RANGE_COLUMNS "SELECT id, first_block, end_block, lane, next_block, state, migration_id, step_no, relid FROM mig.range "
-#define RANGES_AT_ONCE 64		/* to choose from; more would be read for nothing */
 
 /* TASK_COLUMNS as a struct. */
 static Task *

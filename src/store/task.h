@@ -12,7 +12,8 @@
 #include "nodes/pg_list.h"
 #include "store/state.h"
 
-#define BAD_ROW_SAMPLES 100		/* kept per relation and kind */
+#define RANGES_AT_ONCE	256		/* to choose from; more would be read for nothing */
+#define BAD_ROW_SAMPLES	100		/* kept per relation and kind */
 
 typedef struct Task
 {
@@ -58,7 +59,7 @@ extern Task *task_total(int64 migration_id, int step_no);	/* sums of a step's ta
 extern List *tasks_of(int64 migration_id, int step_no);	/* Task *, by relid */
 extern void tasks_make(List *tasks);	/* of one step, Task * by relid; those that somebody else has made meanwhile stay */
 extern void tasks_drop(int64 migration_id, int step_no, List *relids);
-extern List *task_ranges(int64 migration_id, int step_no);	/* Range *, some of those left whose not_before has passed, open ones first */
+extern List *task_ranges(int64 migration_id, int step_no);	/* Range *, at most RANGES_AT_ONCE of those left whose not_before has passed, open ones first */
 extern Range *range_get(int64 id);	/* NULL: gone */
 extern bool task_ranges_left(int64 migration_id, int step_no);	/* is any open, now or later? */
 extern int64 task_ranges_aside(int64 migration_id, int step_no, char **error);	/* put aside; *error: one's reason, NULL if there is none */
