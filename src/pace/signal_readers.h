@@ -31,6 +31,7 @@ extern Reading read_active_clients(const SignalContext *context);
 extern Reading read_io_waits(const SignalContext *context);
 extern Reading read_wraparound_vacuum(const SignalContext *context);
 extern Reading read_waiters(const SignalContext *context);
+extern bool clients_are_there(const SignalContext *context);	/* have any done something in the last seconds? */
 
 /* signal_server.c: the server's own state */
 extern Reading read_xid_age(const SignalContext *context);

@@ -98,6 +98,8 @@ read_commit_latency(const SignalContext *context)
 {
 	static Mean mean;
 
+	if (!clients_are_there(context))
+		return (Reading) {.who = "no client is there who would commit"};
 	if (mean.at == 0 || TimestampDifferenceExceeds(mean.at, GetCurrentTimestamp(), PROBE_EVERY_MS))
 		mean_see(&mean, probe(), PROBE_FADE_MS);
 	return (Reading) {.known = true,.value = mean.value};
