@@ -127,6 +127,8 @@ backward_pass(Table *t)
 
 		if (c->dropped)
 			c->lost = NULL;
+		else if (c->follows)
+			c->lost = c->rule = shape_generated(t, c, false);
 		else if (c->generated)
 			c->lost = c->value;
 		else
@@ -138,7 +140,7 @@ backward_pass(Table *t)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->att != 0 && (c->dropped || c->second))
+		if (c->att != 0 && (c->dropped || c->second) && !c->generated)	/* a generated one the server computes */
 			c->back = c->lost;
 	}
 }

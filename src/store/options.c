@@ -8,8 +8,8 @@
 #include "store/options.h"
 #include "store/state.h"
 
-#define MOST_PAGES 1048576		/* as mig_control.batch_pages */
 #define MOST_WORKERS 16			/* an owner of a table is not to take all of the server's slots */
+#define MOST_PAGES 1048576		/* as mig_control.batch_pages */
 
 char *
 option_text(const char *options, const char *key)
@@ -88,13 +88,13 @@ check_option(const char *name, const char *type, OptionsUse use)
 			 errhint("Options are: %s.", names.data)));
 }
 
-/* Check an option that is a whole number from 1 on. */
+/* Check that an option is a whole number from 1 to most. */
 static void
 check_number(const char *options, const char *name, int most)
 {
 	char	   *value = option_text(options, name);
 
-	if (value && (strspn(value, "0123456789") != strlen(value) || strlen(value) > 7 || atoi(value) < 1 || atoi(value) > most))
+	if (value && (strspn(value, "0123456789") != strlen(value) || strlen(value) > 9 || atoi(value) < 1 || atoi(value) > most))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"%s\" must be between 1 and %d, not %s", name, most, value)));
