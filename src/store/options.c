@@ -88,13 +88,13 @@ check_option(const char *name, const char *type, OptionsUse use)
 			 errhint("Options are: %s.", names.data)));
 }
 
-/* Check that an option is a whole number from 1 to most. */
+/* Check an option that is a whole number from 1 on. */
 static void
 check_number(const char *options, const char *name, int most)
 {
 	char	   *value = option_text(options, name);
 
-	if (value && (strspn(value, "0123456789") != strlen(value) || strlen(value) > 9 || atoi(value) < 1 || atoi(value) > most))
+	if (value && (strspn(value, "0123456789") != strlen(value) || strlen(value) > 7 || atoi(value) < 1 || atoi(value) > most))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"%s\" must be between 1 and %d, not %s", name, most, value)));
