@@ -1,5 +1,9 @@
 -- A backfill that is stopped and goes on, errors that should pass, ranges put aside, a full disk. Driven by workers.
-\ir ../test/sql/helper.sql
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helper :abs_srcdir '/test/sql/helper.sql'
+\i :helper
+\pset format unaligned
+\pset null NULL
 \pset footer off
 SET client_min_messages = warning;
 -- Small ranges, in workers that start from now on

@@ -99,7 +99,7 @@ $node->psql('postgres', "$settings; CALL mig_run('w')");
 is(phase_of($node, 'w'), 'ready', 'nothing critical any more: it is done');
 
 # Unpaced
-one($node, 'CREATE TABLE x AS TABLE u');
+one($node, 'CREATE TABLE x AS SELECT id, a, b FROM t');
 one($node, q(SELECT mig_start('x', 'ALTER TABLE x ALTER COLUMN b TYPE varchar(200)', '{"throttle": false, "down": {"x.b": "b"}, "up": {"x.b": "b"}}')));
 configure($node, 'mig_control.throttle_commit_latency' => '0', 'mig_control.critical_commit_latency' => '0');
 $node->psql('postgres', "CALL mig_run('x')");
