@@ -56,7 +56,7 @@ SELECT pg_sleep(1.5);
 SELECT count(*) AS alive FROM pg_stat_activity WHERE pid = :worker;
 DELETE FROM switch;
 CALL mt.wait_for($$SELECT phase = 'ready' FROM mig_status('pc1')$$);
-SELECT kind, detail - 'step' AS detail FROM mig.events WHERE name = 'pc1' AND kind IN ('retry', 'filled') ORDER BY id;
+SELECT DISTINCT kind, detail - 'step' AS detail FROM mig.events WHERE name = 'pc1' AND kind IN ('retry', 'filled') ORDER BY kind DESC;
 SELECT count(*), sum(a) = sum(id::bigint * 10) AS filled FROM pc_pc1.t;
 
 -- Options and settings out of range

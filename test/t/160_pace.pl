@@ -84,7 +84,7 @@ same_ok($node, 'SELECT id, a FROM public_v.t', 'SELECT id, a * 10 FROM u', 'all 
 # Hibernation, driven by a session: longer each time, then paused
 configure($node, 'mig_control.worker' => 'off');
 wait_until($node, "SELECT $workers = 0", 'no workers');
-one($node, q(SELECT mig_start('w', 'ALTER TABLE u ALTER COLUMN a TYPE bigint', '{"throttle": {"commit_latency": {"limit": "1 s", "critical": 0}}}')));
+one($node, q(SELECT mig_start('w', 'ALTER TABLE u ALTER COLUMN a TYPE bigint', '{"throttle": {"commit_latency": {"limit": 0.000001, "critical": 0.000001}}}')));
 my $settings = "SET mig_control.hibernate = '300ms'; SET mig_control.hibernations = 3";
 $node->psql('postgres', "$settings; CALL mig_tick('60 s')");
 is(one($node, "SELECT string_agg(concat_ws(' ', kind, detail ->> 'signal', detail ->> 'seconds'), ', ' ORDER BY id) FROM mig.events WHERE name = 'w' AND kind IN ('hibernating', 'paused')"),
