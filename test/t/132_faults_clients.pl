@@ -6,7 +6,7 @@ use lib "$FindBin::Bin/../perl";
 use MigTest;
 use Test::More;
 
-my $node = mig_node('main', conf => "max_worker_processes = 6\nmax_connections = 60\nfsync = off\nmig_control.batch_pages = 8\nmig_control.range_pages = 64\n");
+my $node = mig_node('main', conf => "max_worker_processes = 6\nmax_connections = 60\nmig_control.lock_retries = 3\nfsync = off\nmig_control.batch_pages = 8\nmig_control.range_pages = 64\n");
 my $definition = 'ALTER TABLE t ALTER COLUMN a TYPE bigint USING (a * 100)::bigint';
 
 sub prepare
@@ -90,13 +90,13 @@ for my $db ('idle_index', 'idle_open')
 {
 	prepare('locks', 2000);
 	my $idle = hold($node, 'locks', 'SELECT FROM t WHERE id = 1');
-	fails_ok($node, "SET mig_control.lock_retries = 1; SELECT mig_start('v', '$definition', '" . options() . "')", '55P03', 'locks: mig_start tells that it has no lock', qr/lock/, 'locks');
+	fails_ok($node, "SELECT mig_start('v', '$definition', '" . options() . "')", '55P03', 'locks: mig_start tells that it has no lock', qr/lock/, 'locks');
 	is(one($node, "SELECT count(*) FROM mig_status()", 'locks'), '0', 'locks: and has left nothing');
 	$idle->quit;
 	start_ok($node, 'v', $definition, options(), 'locks');
 	ready_ok('locks');
 	$idle = hold($node, 'locks', 'SELECT FROM t WHERE id = 1');
-	$node->psql('locks', "SET mig_control.lock_retries = 1; SELECT mig_complete('v')");
+	$node->psql('locks', "SELECT mig_complete('v')");
 	wait_until($node, "SELECT phase = 'ready' AND error ~ 'lock' OR waiting_for ~ 'lock' FROM mig_status('v')", 'locks: complete says what it waits for', 'locks');
 	is(one($node, 'SELECT count(*) FROM t', 'locks'), '2000', 'locks: others read meanwhile');
 	$idle->quit;
