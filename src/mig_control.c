@@ -12,6 +12,7 @@
 #include "base/shmem.h"
 #include "control/guard.h"
 #include "control/launcher.h"
+#include "pace/latency.h"
 #include "pace/signal.h"
 #include "route/passage.h"
 
@@ -31,6 +32,7 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 	{
 		shmem_install();
+		latency_install();
 		launcher_register();
 	}
 }

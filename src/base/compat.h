@@ -66,6 +66,15 @@ typedef JsonParseErrorType MigJsonResult;
 #define mig_key_without_overlaps(constraint)	((constraint)->without_overlaps)
 #endif
 
+/* 18 took the parameter execute_once from ExecutorRun; to be used behind the last parameter or argument */
+#if PG_VERSION_NUM < 180000
+#define MIG_EXECUTE_ONCE_PARAM	, bool execute_once
+#define MIG_EXECUTE_ONCE_ARG	, execute_once
+#else
+#define MIG_EXECUTE_ONCE_PARAM
+#define MIG_EXECUTE_ONCE_ARG
+#endif
+
 /* Prune a pinned, unlocked heap page if it is short of room */
 #define mig_heap_page_prune(rel, buf)	heap_page_prune_opt(rel, buf)
 

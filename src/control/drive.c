@@ -489,7 +489,7 @@ drive(int64 migration_id)
 	ErrorData  *error = NULL;
 
 	if (u.mig && u.mig->override_over)
-		(void) overrides_end(migration_id, false);
+		overrides_end(migration_id, false);
 	if (u.mig == NULL || u.mig->paused || lifecycle_ended(u.mig->phase) || (u.mig->phase == PHASE_READY && !completes_itself(u.mig)))
 	{
 		backfill_release();

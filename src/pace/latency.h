@@ -2,8 +2,12 @@
  * latency.h
  *		The clients' own latency: durations of their statements on migrating tables, measured in executor hooks (with shared_preload_libraries only).
  *
- * Shared memory holds a few slots, one per migrating table of any database, each with two logarithmic histograms: statements that ran while a driver
- * worked on the migration, and those that ran while none did (the baseline). A session whose database has no slot pays one comparison per statement.
+ * Shared memory holds a few slots, one per migration of any database, each with two logarithmic histograms: all statements of the last seconds, and those
+ * that ran while no driver worked on the migration (the baseline), which are kept for longer. Compared are the two, not statements that ran during work with
+ * others: what clients notice on the whole is what less work makes better. A session whose database has no slot pays one comparison per statement.
+ *
+ * A slot is leased: each latency_watch() extends it, and without one it ends by itself. So nothing has to be undone when a migration ends, is rolled back or
+ * dropped, or when its drivers die.
  */
 #ifndef MIG_LATENCY_H
 #define MIG_LATENCY_H
@@ -11,19 +15,29 @@
 #include "postgres.h"
 #include "nodes/pg_list.h"
 
+/* What clients have seen lately */
 typedef struct Latency
 {
-	int64		n;				/* statements counted */
+	double		n;				/* statements that these figures are made of: the older, the less they count */
 	double		p50_ms;
 	double		p95_ms;
 	double		p99_ms;
 } Latency;
 
-extern void latency_install(void);	/* from _PG_init: chains the executor hooks */
-extern Size latency_shmem_size(void);	/* for base/shmem.c's callers, while preloading */
-extern void latency_shmem_startup(void);
-extern void latency_watch(int64 migration_id, List *relids);	/* from now on; NIL: no more */
-extern void latency_working(int64 migration_id, bool working);	/* a driver begins or ends to work; ends by itself when the process exits */
-extern bool latency_take(int64 migration_id, Latency *working, Latency *resting);	/* since the last call; false: not measured here */
+extern void latency_install(void);	/* from _PG_init while preloading: memory, and the executor hooks */
+extern bool latency_available(void);	/* can it be measured in this server? */
+
+/* Measure a migration's clients for LATENCY_LEASE_MS more. False: it was not measured before this call, which takes these tables (nothing, when NIL). */
+extern bool latency_watch(int64 migration_id, List *relids);
+/* This process begins or ends to work on a migration; ends by itself when the process exits. Its own statements are no client's. */
+extern void latency_work_begin(int64 migration_id);
+extern void latency_work_end(void);
+/*
+ * What clients see lately, and what they see while nobody works. *calm: drivers should stand still for a moment, since clients are there and too little is
+ * known of how they do without us. False: not measured.
+ */
+extern bool latency_read(int64 migration_id, Latency *lately, Latency *resting, bool *calm);
+
+#define LATENCY_LEASE_MS	15000
 
 #endif

@@ -18,6 +18,7 @@
 #include "base/txn.h"
 #include "pace/duty.h"
 #include "pace/look.h"
+#include "pace/window.h"
 #include "pace/pace.h"
 #include "pace/signal.h"
 #include "store/options.h"
@@ -25,6 +26,7 @@
 
 #define LONGEST_SLEEP	10		/* times the first */
 #define MOST_BETWEEN	5.0		/* seconds between two looks that count as waited: later ones mean that nobody drove */
+#define CAREFUL			0.9		/* least utilisation to begin with where there are clients: they would notice before we do */
 #define SAMPLE_SECONDS	2		/* between two samples of the rows done */
 
 /* A signal as it was read now or, if it could not be, last */
@@ -50,6 +52,9 @@ typedef struct Look
 	Gauge	   *gauges;			/* nsignals */
 	int			reading;		/* the signal that is being read */
 	int			busiest;		/* the gradual signal with the highest utilisation; -1: none is known */
+	int			calm;			/* the signal that needs calm to be read; -1: none */
+	char	   *calm_for;		/* and what for */
+	bool		careful;		/* there are clients whom we can disturb, and know how they do without us */
 } Look;
 
 /* A value in the unit of its signal. */
@@ -75,12 +80,12 @@ beyond(const Signal *s, double value, double limit)
 	return limit >= 0 && (s->floor ? value < limit : value > limit);
 }
 
-/* What share of the limit is used up. */
+/* What share of the limit is used up, above the value that it would have without us. */
 static double
-utilisation(const Signal *s, double value, double limit)
+utilisation(const Signal *s, const Reading *r, double limit)
 {
-	double		used = s->floor ? limit : value;
-	double		room = s->floor ? value : limit;
+	double		used = s->floor ? limit : Max(r->value - r->base, 0.0);
+	double		room = s->floor ? r->value : limit - r->base;
 
 	if (limit < 0)
 		return 0;
@@ -95,7 +100,16 @@ call_reader(void *arg)
 {
 	Look	   *l = arg;
 
-	l->gauges[l->reading].reading = signals[l->reading].read(&l->context);
+	Reading    *r = &l->gauges[l->reading].reading;
+
+	*r = signals[l->reading].read(&l->context);
+	if (r->calm)
+	{
+		l->calm = l->reading;
+		l->calm_for = r->calm;
+	}
+	if (r->known && r->base > 0)
+		l->careful = true;
 }
 
 /* Read one signal; what it said last stays when it cannot be read. */
@@ -115,15 +129,17 @@ read_signal(Look *l, int n)
 		if (g->read_at == 0)
 			g->read_at = l->epoch;
 	}
+	if (g->limit == 0 && g->reading.limit > 0)
+		g->limit = g->reading.limit;
 	if (g->reading.known)
-		g->utilisation = utilisation(&signals[n], g->reading.value, g->limit);
+		g->utilisation = utilisation(&signals[n], &g->reading, g->limit);
 }
 
 /* What the signals said at the last look. */
 static void
 recall_readings(Look *l)
 {
-	SqlRows    *rows = sql_queryp("SELECT key, value ->> 'value', value ->> 'who', value ->> 'read_at' FROM jsonb_each($1)", P_jsonb(l->state->readings));
+	SqlRows    *rows = sql_queryp("SELECT key, value ->> 'value', value ->> 'who', value ->> 'read_at', value ->> 'limit', value ->> 'base' FROM jsonb_each($1)", P_jsonb(l->state->readings));
 
 	for (uint64 r = 0; r < rows->n; r++)
 	{
@@ -139,6 +155,8 @@ recall_readings(Look *l)
 			g->reading.value = v[1] ? float8in_internal(v[1], NULL, "double precision", v[1]) : 0;
 			g->reading.who = v[2];
 			g->read_at = v[3] ? float8in_internal(v[3], NULL, "double precision", v[3]) : 0;
+			g->reading.limit = v[4] ? float8in_internal(v[4], NULL, "double precision", v[4]) : 0;
+			g->reading.base = v[5] ? float8in_internal(v[5], NULL, "double precision", v[5]) : 0;
 		}
 	}
 }
@@ -187,6 +205,8 @@ readings_json(const Look *l)
 		appendStringInfo(&json, "%s\"%s\": {\"read_at\": %.3f", json.len ? ", " : "", signals[n].name, g->read_at);
 		append_number(&json, "value", g->reading.known, g->reading.value);
 		append_number(&json, "limit", g->limit >= 0, g->limit);
+		if (g->reading.base > 0)
+			append_number(&json, "base", true, g->reading.base);
 		append_number(&json, "critical", g->critical >= 0, g->critical);
 		append_number(&json, "utilisation", g->reading.known && g->limit >= 0, g->utilisation);
 		if (g->reading.who)
@@ -308,7 +328,7 @@ move_duty(Look *l, int most)
 	bool		too_much = false;
 
 	if (p->moved_at == 0)
-		d = duty_start(most, u);
+		d = duty_start(most, l->careful ? Max(u, CAREFUL) : u);
 	else if (p->moved_at <= l->now && !TimestampDifferenceExceeds(p->moved_at, l->now, DUTY_EVERY_MS))
 		return;
 	else
@@ -355,7 +375,13 @@ static void
 decide(Look *l, int most)
 {
 	PaceState  *p = l->state;
+	char	   *closed = window_reason(l->mig, l->now);
 
+	if (closed)
+	{
+		stop(p, "window", closed);
+		return;
+	}
 	if (p->hibernate_until > l->now)
 	{
 		stop(p, "hibernation", p->reason ? p->reason : pstrdup("hibernation"));
@@ -369,14 +395,21 @@ decide(Look *l, int most)
 	/* it went well for as long as the longest sleep: the next is a short one again */
 	if (p->hibernations > 0 && TimestampDifferenceExceeds(p->hibernate_until, l->now, mig_hibernate * LONGEST_SLEEP))
 		p->hibernations = 0;
-	if (!is_stopped(l))
+	if (is_stopped(l))
+		return;
+	if (l->calm < 0)
+	{
 		move_duty(l, most);
+		return;
+	}
+	stop(p, signals[l->calm].name, psprintf("%s: %s", signals[l->calm].name, l->calm_for));
+	p->moved_at = 0;			/* begin anew */
 }
 
 void
 look(const Migration *mig, const Step *step, int most, PaceState *state)
 {
-	Look		l = {.mig = mig,.step = step,.state = state,.now = GetCurrentTimestamp(),.busiest = -1};
+	Look		l = {.mig = mig,.step = step,.state = state,.now = GetCurrentTimestamp(),.busiest = -1,.calm = -1};
 	char	   *stopped_by = state->stopped_by;
 
 	l.epoch = (l.now + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000000.0;

@@ -15,6 +15,7 @@
 #include "base/settings.h"
 #include "pace/chunk.h"
 #include "pace/duty.h"
+#include "pace/latency.h"
 #include "pace/look.h"
 #include "pace/pace.h"
 #include "store/options.h"
@@ -147,6 +148,7 @@ pace_ask(const Migration *mig, const Step *step)
 	bool		looked = learn(d, mig, step);
 	TimestampTz now = GetCurrentTimestamp();
 
+	latency_work_end();			/* a unit may have ended by an error that is nobody's to retry */
 	if (d->law.pages == 0 || (d->step_no != 0 && d->step_no != step->no))
 		chunk_start(&d->law, mig_batch_pages);
 	d->step_no = step->no;
@@ -175,6 +177,7 @@ pace_begin(const Migration *mig)
 	Driver	   *d = driver_get(mig->id);
 
 	d->most = 0;
+	latency_work_begin(mig->id);
 	d->wal_began = pgWalUsage.wal_bytes;
 	INSTR_TIME_SET_CURRENT(d->began);
 }
@@ -185,6 +188,7 @@ end_work(Driver *d)
 {
 	instr_time	now;
 
+	latency_work_end();
 	if (INSTR_TIME_IS_ZERO(d->began))
 		return -1;
 	INSTR_TIME_SET_CURRENT(now);

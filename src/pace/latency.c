@@ -1,0 +1,574 @@
+/*
+ * latency.c
+ *		Times the clients' statements on migrating tables, and keeps what they took in shared memory.
+ *
+ * Owns struct Shared. Its LWLock protects the slots but for their atomic fields, to which sessions add without it: at worst a statement is counted for
+ * a slot that has changed hands meanwhile. `generation` tells sessions that there are other tables to watch; each keeps those of its database.
+ *
+ * A statement counts once: those that run inside it, in functions and triggers, are part of it. What is timed is ExecutorRun, which waits for rows,
+ * buffers and the client, and for a write also ExecutorFinish, in which the AFTER triggers run; the time between two fetches from a cursor is the client's own.
+ */
+#include "base/compat.h"
+
+#include <math.h>
+
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "portability/instr_time.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "pace/latency.h"
+
+#define SHMEM_NAME		"mig_control latency"
+#define SLOTS			32
+#define SLOT_TABLES		256
+#define BUCKETS			240		/* of microseconds, 8 to each power of two, up to 2^32 */
+#define ENOUGH			200		/* statements that are kept however old they are */
+#define SOME			5		/* statements that show that there are clients */
+#define LATELY_HALF_S	1.0		/* a statement of that age counts half */
+#define RESTING_HALF_S	15.0
+#define CALM_MS			1000	/* to learn how clients do without us, */
+#define LONGEST_CALM_MS	2000	/* when they do little, */
+#define CALM_AGAIN_MS	60000	/* and until the next attempt if that was not enough */
+
+/* Durations of statements */
+typedef struct Histogram
+{
+	pg_atomic_uint32 fresh[BUCKETS];	/* since the last reading */
+	double		kept[BUCKETS];	/* from before, the older the less they count */
+} Histogram;
+
+typedef struct Slot
+{
+	int64		migration_id;	/* 0: never used */
+	Oid			database;
+	uint64		incarnation;	/* changes hands: grows */
+	pg_atomic_uint64 until;		/* end of the lease, a TimestampTz */
+	TimestampTz read_at;
+	pg_atomic_uint32 drivers;	/* that work on it now */
+	pg_atomic_uint32 works;		/* how often one has begun to */
+	TimestampTz calm_from;		/* the last attempt to learn how clients do without us; 0: none */
+	Histogram	lately;
+	Histogram	resting;
+	int			ntables;
+	Oid			tables[SLOT_TABLES];
+} Slot;
+
+typedef struct Shared
+{
+	LWLock	   *lock;
+	pg_atomic_uint64 generation;
+	uint64		incarnations;
+	Slot		slots[SLOTS];
+} Shared;
+
+/* A table to watch, for this session */
+typedef struct Watch
+{
+	Oid			relid;
+	Slot	   *slot;
+} Watch;
+
+/* A statement that is being timed */
+typedef struct Timed
+{
+	QueryDesc  *query;			/* NULL: none */
+	Slot	   *slot;
+	bool		worked;			/* a driver worked meanwhile */
+	uint32		works;
+	instr_time	start;
+	uint64		us;
+} Timed;
+
+static Shared *shared = NULL;
+static shmem_request_hook_type next_request_hook = NULL;
+static shmem_startup_hook_type next_startup_hook = NULL;
+static ExecutorRun_hook_type next_executor_run = NULL;
+static ExecutorFinish_hook_type next_executor_finish = NULL;
+
+static Watch *watches = NULL;	/* in TopMemoryContext, ordered by relid */
+static int	nwatches = 0;
+static uint64 known_generation = 0;
+
+static bool running = false;	/* inside a statement that is timed */
+static Timed unfinished;		/* a write that has run, and whose ExecutorFinish is to come */
+
+static Slot *working_on = NULL; /* this process works on that slot's migration */
+static uint64 working_incarnation = 0;
+
+/* ---- the memory ---- */
+
+/* Ask for the memory and its lock. */
+static void
+request_shared(void)
+{
+	if (next_request_hook)
+		next_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(Shared)));
+	RequestNamedLWLockTranche(SHMEM_NAME, 1);
+}
+
+/* Set up the counters of a histogram. */
+static void
+histogram_init(Histogram *h)
+{
+	for (int i = 0; i < BUCKETS; i++)
+	{
+		pg_atomic_init_u32(&h->fresh[i], 0);
+		h->kept[i] = 0;
+	}
+}
+
+/* Find or set up the memory. */
+static void
+startup_shared(void)
+{
+	bool		found;
+
+	if (next_startup_hook)
+		next_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct(SHMEM_NAME, sizeof(Shared), &found);
+	if (!found)
+	{
+		memset(shared, 0, sizeof(Shared));
+		shared->lock = &(GetNamedLWLockTranche(SHMEM_NAME))->lock;
+		pg_atomic_init_u64(&shared->generation, 0);
+		for (int i = 0; i < SLOTS; i++)
+		{
+			Slot	   *slot = &shared->slots[i];
+
+			pg_atomic_init_u64(&slot->until, 0);
+			pg_atomic_init_u32(&slot->drivers, 0);
+			pg_atomic_init_u32(&slot->works, 0);
+			histogram_init(&slot->lately);
+			histogram_init(&slot->resting);
+		}
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+bool
+latency_available(void)
+{
+	return shared != NULL;
+}
+
+/* Has a slot's lease not ended? */
+static bool
+slot_is_leased(Slot *slot, TimestampTz now)
+{
+	return (TimestampTz) pg_atomic_read_u64(&slot->until) > now;
+}
+
+/* The slot of a migration of this database; NULL if it has none. The lock is held. */
+static Slot *
+slot_find(int64 migration_id)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < SLOTS; i++)
+	{
+		Slot	   *slot = &shared->slots[i];
+
+		if (slot->migration_id == migration_id && slot->database == MyDatabaseId && slot_is_leased(slot, now))
+			return slot;
+	}
+	return NULL;
+}
+
+/* ---- histograms ---- */
+
+/* The bucket of a duration. */
+static int
+bucket_of(uint64 us)
+{
+	int			power;
+
+	us = Min(us, (uint64) PG_UINT32_MAX);
+	if (us < 8)
+		return (int) us;
+	power = pg_leftmost_one_pos64(us);
+	return (power - 2) * 8 + (int) ((us >> (power - 3)) & 7);
+}
+
+/* The shortest duration of a bucket, in microseconds. */
+static double
+bucket_start(int bucket)
+{
+	if (bucket < 8)
+		return bucket;
+	return (double) ((uint64) (8 + bucket % 8) << (bucket / 8 - 1));
+}
+
+/* The duration in ms below which that share of n statements are; evenly spread within a bucket. */
+static double
+quantile_ms(const Histogram *h, double n, double share)
+{
+	double		below = n * share;
+	int			b = 0;
+
+	while (b < BUCKETS - 1 && below > h->kept[b])
+		below -= h->kept[b++];
+	return (bucket_start(b) + (h->kept[b] > 0 ? Min(below / h->kept[b], 1.0) : 0) * (bucket_start(b + 1) - bucket_start(b))) / 1000.0;
+}
+
+/* Take in what has come, let what was there fade with its age (but not below ENOUGH statements), and tell what it comes to. */
+static void
+histogram_read(Histogram *h, double seconds, double half_life, Latency *latency)
+{
+	double		n = 0;
+	double		fade;
+
+	for (int b = 0; b < BUCKETS; b++)
+		n += h->kept[b];
+	fade = n > ENOUGH ? Max(exp2(-seconds / half_life), ENOUGH / n) : 1;
+	n = 0;
+	for (int b = 0; b < BUCKETS; b++)
+	{
+		h->kept[b] *= fade;
+		if (pg_atomic_read_u32(&h->fresh[b]) > 0)
+			h->kept[b] += pg_atomic_exchange_u32(&h->fresh[b], 0);
+		n += h->kept[b];
+	}
+	latency->n = n;
+	latency->p50_ms = n > 0 ? quantile_ms(h, n, 0.50) : 0;
+	latency->p95_ms = n > 0 ? quantile_ms(h, n, 0.95) : 0;
+	latency->p99_ms = n > 0 ? quantile_ms(h, n, 0.99) : 0;
+}
+
+/* Should drivers stand still now? The lock is held exclusively. */
+static bool
+slot_wants_calm(Slot *slot, double lately, double resting, TimestampTz now)
+{
+	bool		enough = resting >= ENOUGH;
+
+	if (slot->calm_from == 0 || TimestampDifferenceExceeds(slot->calm_from, now, CALM_AGAIN_MS))
+	{
+		if (enough || lately < SOME)
+			return false;
+		slot->calm_from = now;
+	}
+	return !TimestampDifferenceExceeds(slot->calm_from, now, enough ? CALM_MS : LONGEST_CALM_MS);
+}
+
+bool
+latency_read(int64 migration_id, Latency *lately, Latency *resting, bool *calm)
+{
+	Slot	   *slot;
+
+	if (shared == NULL)
+		return false;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = slot_find(migration_id);
+	if (slot)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		double		seconds = Max(now - slot->read_at, 0) / 1000000.0;
+
+		histogram_read(&slot->lately, seconds, LATELY_HALF_S, lately);
+		histogram_read(&slot->resting, seconds, RESTING_HALF_S, resting);
+		*calm = slot_wants_calm(slot, lately->n, resting->n, now);
+		slot->read_at = now;
+	}
+	LWLockRelease(shared->lock);
+	return slot != NULL;
+}
+
+/* ---- the drivers' side ---- */
+
+/* Give a slot to a migration. The lock is held exclusively. */
+static void
+slot_take(Slot *slot, int64 migration_id, List *relids)
+{
+	ListCell   *lc;
+
+	slot->migration_id = migration_id;
+	slot->database = MyDatabaseId;
+	slot->incarnation = ++shared->incarnations;
+	slot->read_at = GetCurrentTimestamp();
+	slot->calm_from = 0;
+	pg_atomic_write_u32(&slot->drivers, 0);
+	histogram_init(&slot->lately);
+	histogram_init(&slot->resting);
+	slot->ntables = 0;
+	foreach(lc, relids)
+		if (slot->ntables < SLOT_TABLES)
+			slot->tables[slot->ntables++] = lfirst_oid(lc);
+}
+
+bool
+latency_watch(int64 migration_id, List *relids)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Slot	   *slot;
+	bool		watched;
+
+	if (shared == NULL)
+		return false;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = slot_find(migration_id);
+	watched = slot != NULL;
+	for (int i = 0; i < SLOTS && slot == NULL && relids != NIL; i++)
+		if (!slot_is_leased(&shared->slots[i], now))
+		{
+			slot = &shared->slots[i];
+			slot_take(slot, migration_id, relids);
+		}
+	if (slot)
+		pg_atomic_write_u64(&slot->until, (uint64) TimestampTzPlusMilliseconds(now, LATENCY_LEASE_MS));
+	if (slot && !watched)
+		pg_atomic_fetch_add_u64(&shared->generation, 1);
+	LWLockRelease(shared->lock);
+	return watched;
+}
+
+void
+latency_work_end(void)
+{
+	if (working_on == NULL)
+		return;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	if (working_on->incarnation == working_incarnation)
+		pg_atomic_fetch_sub_u32(&working_on->drivers, 1);
+	LWLockRelease(shared->lock);
+	working_on = NULL;
+}
+
+/* The process exits. */
+static void
+work_end_at_exit(int code, Datum arg)
+{
+	latency_work_end();
+}
+
+void
+latency_work_begin(int64 migration_id)
+{
+	static bool callback_registered = false;
+
+	if (shared == NULL)
+		return;
+	latency_work_end();
+	if (!callback_registered)
+		before_shmem_exit(work_end_at_exit, (Datum) 0);
+	callback_registered = true;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	working_on = slot_find(migration_id);
+	if (working_on)
+	{
+		working_incarnation = working_on->incarnation;
+		pg_atomic_fetch_add_u32(&working_on->drivers, 1);
+		pg_atomic_fetch_add_u32(&working_on->works, 1);
+	}
+	LWLockRelease(shared->lock);
+}
+
+/* ---- the clients' side ---- */
+
+/* Order watches by table. */
+static int
+compare_watches(const void *a, const void *b)
+{
+	Oid			x = ((const Watch *) a)->relid;
+	Oid			y = ((const Watch *) b)->relid;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Learn which tables of this database are watched now. */
+static void
+learn_watches(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			n = 0;
+
+	if (watches)
+		pfree(watches);
+	watches = NULL;
+	nwatches = 0;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	known_generation = pg_atomic_read_u64(&shared->generation);
+	for (int i = 0; i < SLOTS; i++)
+	{
+		Slot	   *slot = &shared->slots[i];
+
+		if (slot->database != MyDatabaseId || !slot_is_leased(slot, now))
+			continue;
+		if (watches == NULL)
+			watches = MemoryContextAlloc(TopMemoryContext, sizeof(Watch) * SLOTS * SLOT_TABLES);
+		for (int t = 0; t < slot->ntables; t++)
+			watches[n++] = (Watch) {slot->tables[t], slot};
+	}
+	LWLockRelease(shared->lock);
+	if (n == 0)
+		return;
+	watches = repalloc(watches, sizeof(Watch) * n);
+	qsort(watches, n, sizeof(Watch), compare_watches);
+	nwatches = n;
+}
+
+/* Is there a table of this session's database to watch, and is the session a client? */
+static bool
+is_watching(void)
+{
+	if (known_generation != pg_atomic_read_u64(&shared->generation) && MyBackendType == B_BACKEND)
+		learn_watches();
+	return nwatches > 0 && working_on == NULL;
+}
+
+/* The slot of the first watched table that a statement names; NULL if there is none. Forgets the tables when that slot's lease has ended. */
+static Slot *
+slot_of(const QueryDesc *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->plannedstmt->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+		Watch		key = {.relid = rte->relid};
+		Watch	   *watch;
+
+		if (!OidIsValid(rte->relid))
+			continue;
+		watch = bsearch(&key, watches, nwatches, sizeof(Watch), compare_watches);
+		if (watch == NULL)
+			continue;
+		if (slot_is_leased(watch->slot, GetCurrentTimestamp()))
+			return watch->slot;
+		learn_watches();
+		return NULL;
+	}
+	return NULL;
+}
+
+/* Begin to time a statement, or a part of it. */
+static void
+timed_begin(Timed *t)
+{
+	t->worked = t->worked || pg_atomic_read_u32(&t->slot->drivers) > 0;
+	t->works = pg_atomic_read_u32(&t->slot->works);
+	INSTR_TIME_SET_CURRENT(t->start);
+	running = true;
+}
+
+/* It, or that part, has ended. */
+static void
+timed_end(Timed *t)
+{
+	instr_time	now;
+
+	running = false;
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, t->start);
+	t->us += INSTR_TIME_GET_MICROSEC(now);
+	t->worked = t->worked || pg_atomic_read_u32(&t->slot->works) != t->works;
+}
+
+/* Count a statement. */
+static void
+timed_count(const Timed *t)
+{
+	int			bucket = bucket_of(t->us);
+
+	pg_atomic_fetch_add_u32(&t->slot->lately.fresh[bucket], 1);
+	if (!t->worked)
+		pg_atomic_fetch_add_u32(&t->slot->resting.fresh[bucket], 1);
+}
+
+/* What runs a statement, but for us. */
+static void
+run_next(QueryDesc *query, ScanDirection direction, uint64 count MIG_EXECUTE_ONCE_PARAM)
+{
+	if (next_executor_run)
+		next_executor_run(query, direction, count MIG_EXECUTE_ONCE_ARG);
+	else
+		standard_ExecutorRun(query, direction, count MIG_EXECUTE_ONCE_ARG);
+}
+
+/* ExecutorRun hook: time it if it is a client's statement on a watched table. One that fails has kept its client waiting, too. */
+static void
+time_executor_run(QueryDesc *query, ScanDirection direction, uint64 count MIG_EXECUTE_ONCE_PARAM)
+{
+	Timed		t = {.query = query};
+
+	if (unfinished.query == query)
+		unfinished.query = NULL;	/* it never was, and memory is used again */
+	if (!running && is_watching())
+		t.slot = slot_of(query);
+	if (t.slot == NULL)
+	{
+		run_next(query, direction, count MIG_EXECUTE_ONCE_ARG);
+		return;
+	}
+	timed_begin(&t);
+	PG_TRY();
+	{
+		run_next(query, direction, count MIG_EXECUTE_ONCE_ARG);
+	}
+	PG_CATCH();
+	{
+		timed_end(&t);
+		timed_count(&t);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	timed_end(&t);
+	if (query->operation == CMD_SELECT)
+		timed_count(&t);
+	else
+		unfinished = t;
+}
+
+/* What finishes a statement, but for us. */
+static void
+finish_next(QueryDesc *query)
+{
+	if (next_executor_finish)
+		next_executor_finish(query);
+	else
+		standard_ExecutorFinish(query);
+}
+
+/* ExecutorFinish hook: the rest of a write that was timed. */
+static void
+time_executor_finish(QueryDesc *query)
+{
+	Timed		t = unfinished;
+
+	if (running || t.query != query)
+	{
+		finish_next(query);
+		return;
+	}
+	unfinished.query = NULL;
+	timed_begin(&t);
+	PG_TRY();
+	{
+		finish_next(query);
+	}
+	PG_FINALLY();
+	{
+		timed_end(&t);
+		timed_count(&t);
+	}
+	PG_END_TRY();
+}
+
+void
+latency_install(void)
+{
+	next_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shared;
+	next_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup_shared;
+	next_executor_run = ExecutorRun_hook;
+	ExecutorRun_hook = time_executor_run;
+	next_executor_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = time_executor_finish;
+}
