@@ -21,7 +21,7 @@ CREATE VIEW app.now_in_effect AS SELECT e.options - 'held' - 'hold' - 'operators
 -- Refused: other options, wrong values, no time or too long, others than the owner
 \pset tuples_only on
 SELECT o.outcome FROM (VALUES (1, '{"hold": ["ready"]}', '1 hour'), (2, '{"schema": "app"}', '1 hour'), (3, '{"colour": "red"}', '1 hour'), (4, '{"workers": 99}', '1 hour'), (5, '{"window": {"from": "25:00"}}', '1 hour'),
-	(6, '{"window": 5}', '1 hour'), (7, '[]', '1 hour'), (8, '{}', '1 hour'), (9, '{"workers": 1}', '-1 second'), (10, '{"workers": 1}', '0.9 s'), (11, '{"workers": 1}', '30 days 1 second'),
+	(6, '{"window": 5}', '1 hour'), (13, '{"throttle": {"xid_age": "much"}}', '1 hour'), (14, '{"batch": 0}', '1 hour'), (15, '{"batch": 1.5}', '1 hour'), (7, '[]', '1 hour'), (8, '{}', '1 hour'), (9, '{"workers": 1}', '-1 second'), (10, '{"workers": 1}', '0.9 s'), (11, '{"workers": 1}', '30 days 1 second'),
 	(12, '{"workers": 1}', '1000000 years')) v (n, options, ttl), mt.try('SELECT mig_override(%L, %L, %L)', 'o1', options, ttl) WITH ORDINALITY o (outcome, line) ORDER BY n, line;
 SELECT * FROM mt.try('SELECT mig_override(%L, %L, NULL)', 'o1', '{"workers": 1}');
 SELECT * FROM mt.try('SELECT mig_override(NULL, %L)', '{"workers": 1}');

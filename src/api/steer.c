@@ -109,7 +109,7 @@ mig_set(PG_FUNCTION_ARGS)
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_set");
 	options_check(changes, OPTIONS_SET);
-	changes = settle_options(changes);
+	changes = settle_options(changes, mig->owner);
 	migration_set_options(mig->id, options_merge(mig->options, changes));
 	event_write(mig->id, "set", sql_textp("SELECT (jsonb_build_object('options', $1) || jsonb_strip_nulls(jsonb_build_object('reason', $2)))::text",
 										  P_jsonb(changes), P_text(reason)));
@@ -154,7 +154,7 @@ mig_override(PG_FUNCTION_ARGS)
 				 errmsg("no options are to be overridden"),
 				 errhint("NULL ends the overrides that run.")));
 	options_check(options, OPTIONS_OVERRIDE);
-	options = settle_options(options);
+	options = settle_options(options, mig->owner);
 	if (!PG_ARGISNULL(1))
 		until = override_end(PG_GETARG_INTERVAL_P(2));
 	if (until == 0)

@@ -309,7 +309,7 @@ fill_lane(const Range *range, Relation rel, const SqlParam *tids)
 	ErrorData  *error;
 	int64		failed;
 
-	if (touching != range->id)
+	if (touching != range->id && !transform_get(rel)->follows)	/* those need the new values of others first */
 	{
 		if (txn_try(fill_directly, &fill, &error))
 			return fill.written;

@@ -276,6 +276,17 @@ compile_pair(Relation rel, char **args, ArrayType *settings, Pair *pair)
 							  &pair->down_inputs, &pair->down_verifiable, &pair->down_sql);
 }
 
+/* Tells which pairs follow others. */
+static void
+find_followers(Transform *transform)
+{
+	for (int i = 0; i < transform->npairs; i++)
+		for (int j = 0; j < transform->npairs; j++)
+			if (i != j && transform->pairs[i].old_att == 0 && transform->pairs[j].new_att != 0 &&
+				bms_is_member(transform->pairs[j].new_att, transform->pairs[i].up_inputs))
+				transform->pairs[i].follows = transform->follows = true;
+}
+
 /* Lists the columns whose change makes a pair work, and the pairs that a write fills; tells what the whole depends on. */
 static void
 derive(Compiled *compiled)
@@ -327,6 +338,7 @@ compile(Relation rel, const Trigger *trigger)
 	for (int i = 0; i < transform->npairs; i++)
 		compile_pair(rel, &args[3 + 4 * i], settings, &transform->pairs[i]);
 	derive(compiled);
+	find_followers(transform);
 	return compiled;
 }
 
