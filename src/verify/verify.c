@@ -493,5 +493,10 @@ verify_unit(const Migration *mig, const Step *step)
 void
 verify_restart(const Migration *mig, const Step *step)
 {
-	(void) leaves_align(mig, step, lay_check, true);
+	List	   *relids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tasks_of(mig->id, step->no))
+		relids = lappend_oid(relids, ((Task *) lfirst(lc))->relid);
+	tasks_drop(mig->id, step->no, relids);
 }

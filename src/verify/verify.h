@@ -11,7 +11,7 @@
 
 /* Check one range inside the current transaction; counts go to the step's task. */
 extern UnitResult verify_unit(const Migration *mig, const Step *step);
-extern void verify_restart(const Migration *mig, const Step *step);	/* begin again with the first range */
+extern void verify_restart(const Migration *mig, const Step *step);	/* forget what was seen; the ranges are made when it begins again */
 
 /* SQL of a jsonb object with the key of a row of alias t: its primary key, or its ctid. */
 extern char *verify_key_sql(Relation rel);
