@@ -32,6 +32,7 @@
 #define SOME			5		/* statements that show that there are clients */
 #define LATELY_HALF_S	1.0		/* a statement of that age counts half */
 #define RESTING_HALF_S	15.0
+#define GONE_MS			5000	/* without a statement: clients have gone */
 #define CALM_MS			1000	/* to learn how clients do without us, */
 #define LONGEST_CALM_MS	2000	/* when they do little, */
 #define CALM_AGAIN_MS	60000	/* and until the next attempt if that was not enough */
@@ -41,6 +42,7 @@ typedef struct Histogram
 {
 	pg_atomic_uint32 fresh[BUCKETS];	/* since the last reading */
 	double		kept[BUCKETS];	/* from before, the older the less they count */
+	TimestampTz seen_at;		/* when there was something fresh */
 } Histogram;
 
 typedef struct Slot
@@ -122,6 +124,7 @@ histogram_init(Histogram *h)
 		pg_atomic_init_u32(&h->fresh[i], 0);
 		h->kept[i] = 0;
 	}
+	h->seen_at = 0;
 }
 
 /* Find or set up the memory. */
@@ -220,22 +223,26 @@ quantile_ms(const Histogram *h, double n, double share)
 
 /* Take in what has come, let what was there fade with its age (but not below ENOUGH statements), and tell what it comes to. */
 static void
-histogram_read(Histogram *h, double seconds, double half_life, Latency *latency)
+histogram_read(Histogram *h, double seconds, double half_life, TimestampTz now, Latency *latency)
 {
+	double		former = 0;
 	double		n = 0;
 	double		fade;
+	uint64		fresh = 0;
 
 	for (int b = 0; b < BUCKETS; b++)
-		n += h->kept[b];
-	fade = n > ENOUGH ? Max(exp2(-seconds / half_life), ENOUGH / n) : 1;
-	n = 0;
+		former += h->kept[b];
+	fade = former > ENOUGH ? Max(exp2(-seconds / half_life), ENOUGH / former) : 1;
 	for (int b = 0; b < BUCKETS; b++)
 	{
-		h->kept[b] *= fade;
-		if (pg_atomic_read_u32(&h->fresh[b]) > 0)
-			h->kept[b] += pg_atomic_exchange_u32(&h->fresh[b], 0);
+		uint32		more = pg_atomic_read_u32(&h->fresh[b]) > 0 ? pg_atomic_exchange_u32(&h->fresh[b], 0) : 0;
+
+		h->kept[b] = h->kept[b] * fade + more;
 		n += h->kept[b];
+		fresh += more;
 	}
+	if (fresh > 0)
+		h->seen_at = now;
 	latency->n = n;
 	latency->p50_ms = n > 0 ? quantile_ms(h, n, 0.50) : 0;
 	latency->p95_ms = n > 0 ? quantile_ms(h, n, 0.95) : 0;
@@ -271,8 +278,13 @@ latency_read(int64 migration_id, Latency *lately, Latency *resting, bool *calm)
 		TimestampTz now = GetCurrentTimestamp();
 		double		seconds = Max(now - slot->read_at, 0) / 1000000.0;
 
-		histogram_read(&slot->lately, seconds, LATELY_HALF_S, lately);
-		histogram_read(&slot->resting, seconds, RESTING_HALF_S, resting);
+		histogram_read(&slot->lately, seconds, LATELY_HALF_S, now, lately);
+		histogram_read(&slot->resting, seconds, RESTING_HALF_S, now, resting);
+		if (TimestampDifferenceExceeds(slot->lately.seen_at, now, GONE_MS))
+		{
+			histogram_init(&slot->lately);
+			lately->n = 0;
+		}
 		*calm = slot_wants_calm(slot, lately->n, resting->n, now);
 		slot->read_at = now;
 	}
