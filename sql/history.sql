@@ -82,11 +82,20 @@ SET ROLE regress_other;
 SELECT name, outcome, definition, options, started_by IS NOT NULL AS who FROM mig_history('trail');
 SELECT * FROM mt.try('SELECT count(*) FROM mig_export(%L)', 'trail');
 SELECT count(manifest) FROM mig.history;
+SELECT count(report) FROM mig.report;
+SELECT * FROM mt.try('SELECT count(*) FROM mig_report(%L)', '01');
 RESET ROLE;
+
+-- All that is known of one
+SELECT string_agg(k, ' ' ORDER BY k) FROM jsonb_object_keys(mig_report('01')) k;
+SELECT r ->> 'name' AS name, r ->> 'phase' AS phase, jsonb_array_length(r -> 'steps') = (SELECT count(*) FROM mig.steps WHERE name = '01') AS steps, r #>> '{events,0,kind}' AS first, r #>> '{events,-1,detail,to}' AS last,
+	(SELECT count(*) FROM jsonb_array_elements(r -> 'events') e WHERE e ->> 'role_name' IS NULL OR e ->> 'at' IS NULL) AS incomplete FROM mig_report('01') r;
+SELECT * FROM mt.try('SELECT mig_report(%L)', 'nothing');
 SELECT count(*) FROM mig_export('trail');
 GRANT pg_monitor TO regress_other;
 SET ROLE regress_other;
 SELECT count(*) FROM mig_export('trail');
+SELECT mig_report('01') ->> 'name' AS name;
 RESET ROLE;
 RESET search_path;
 SELECT mt.clean('trail', 'copy');

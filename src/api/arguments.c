@@ -14,6 +14,7 @@
 
 #include "api/arguments.h"
 #include "base/sql.h"
+#include "pace/signal.h"
 #include "pace/window.h"
 #include "store/options.h"
 
@@ -61,10 +62,11 @@ arg_jsonb(FunctionCallInfo fcinfo, int n)
 }
 
 char *
-settle_options(const char *options)
+settle_options(const char *options, Oid owner)
 {
 	char	   *windows = windows_settle(option_json(options, "window"));
 
+	signals_check_options(option_json(options, "throttle"), owner);
 	if (windows)
 		options = sql_textp("SELECT ($1 || jsonb_build_object('window', $2))::text", P_jsonb(options), P_jsonb(windows));
 	return (char *) options;

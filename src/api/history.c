@@ -1,6 +1,6 @@
 /*
  * history.c
- *		mig_export: completed migrations as manifests. What they consist of is said by the view mig.history.
+ *		mig_export and mig_report: migrations as JSON. What these consist of is said by the views mig.history and mig.report.
  */
 #include "base/compat.h"
 
@@ -14,6 +14,7 @@
 #include "base/sql.h"
 
 PG_FUNCTION_INFO_V1(mig_export);
+PG_FUNCTION_INFO_V1(mig_report);
 
 /* mig_export(schema) → manifests; all of them or an error, because a schema made of some would be another one */
 PGDLLEXPORT Datum
@@ -38,4 +39,19 @@ mig_export(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(result->setResult, result->setDesc, &manifest, &isnull);
 	}
 	return (Datum) 0;
+}
+
+/* mig_report(name) → all that is known of the newest migration of that name */
+PGDLLEXPORT Datum
+mig_report(PG_FUNCTION_ARGS)
+{
+	Migration  *mig = find_migration(arg_text_required(fcinfo, 0, "name"));
+	char	   *report = sql_textp("SELECT report FROM mig.report WHERE id = $1", P_int8(mig->id));
+
+	if (report == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for the definition of migration \"%s\"", mig->name),
+				 errhint("Its owner's role, its operators and members of pg_monitor may report it.")));
+	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(report)));
 }

@@ -48,7 +48,7 @@ reason_detail(const char *reason)
 	return buf.data;
 }
 
-/* Find a migration, check the caller, and have it for ourselves: waits for a running unit of work to commit. */
+/* Find a migration, check the caller, and have it for ourselves: waits for a running unit of work to commit. Overrides that are over are noticed. */
 static Migration *
 take_migration(const char *name, const char *function, bool operators)
 {
@@ -57,7 +57,10 @@ take_migration(const char *name, const char *function, bool operators)
 	require_read_committed(function);
 	check_may_steer(mig, operators);
 	(void) advisory_lock(MIG_LOCK_MIGRATION, mig->id, ExclusiveLock, false, false);
-	return migration_by_id(mig->id);
+	mig = migration_by_id(mig->id);
+	if (mig->override_over)
+		overrides_end(mig->id, false);
+	return mig;
 }
 
 /* mig_pause(name, reason): nothing moves after the unit of work that runs now. */
@@ -106,7 +109,7 @@ mig_set(PG_FUNCTION_ARGS)
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_set");
 	options_check(changes, OPTIONS_SET);
-	changes = settle_options(changes);
+	changes = settle_options(changes, mig->owner);
 	migration_set_options(mig->id, options_merge(mig->options, changes));
 	event_write(mig->id, "set", sql_textp("SELECT (jsonb_build_object('options', $1) || jsonb_strip_nulls(jsonb_build_object('reason', $2)))::text",
 										  P_jsonb(changes), P_text(reason)));
@@ -145,12 +148,18 @@ mig_override(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("ttl must not be NULL")));
+	if (!PG_ARGISNULL(1) && strcmp(options, "{}") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("no options are to be overridden"),
+				 errhint("NULL ends the overrides that run.")));
 	options_check(options, OPTIONS_OVERRIDE);
-	options = settle_options(options);
+	options = settle_options(options, mig->owner);
 	if (!PG_ARGISNULL(1))
 		until = override_end(PG_GETARG_INTERVAL_P(2));
-	(void) overrides_end(mig->id, until == 0);
-	if (until != 0)
+	if (until == 0)
+		overrides_end(mig->id, true);
+	else
 		override_add(mig->id, options, until, arg_text(fcinfo, 3));
 	shmem_wake_at_commit();
 	PG_RETURN_TIMESTAMPTZ(until ? until : GetCurrentTimestamp());

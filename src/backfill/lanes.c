@@ -17,7 +17,7 @@
  *
  * A table may consist of many relations (backfill/leaves.c): each has its task, and a range is claimed from those of all of them.
  *
- * A range is worked on by the session that holds its advisory lock, for as long as it lives; `claimed` says which that is here.
+ * A range is worked on by the session that holds its advisory lock, for as long as it lives; `claimed` says which these are here.
  */
 #include "base/compat.h"
 
@@ -29,7 +29,9 @@
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "backfill/backfill.h"
@@ -46,16 +48,42 @@
 #define RETRY_MS 100			/* until a range with locked rows is looked at again; doubled each time */
 #define MAX_RETRY_MS 5000
 #define LOCKED_MS 500			/* until a range of a locked relation is looked at again */
+#define MOST_CACHED (24 * 1024 * 1024)	/* bytes */
 #define LOOK_BATCHES 4			/* looking for rows without a value takes longer batches than filling them */
 
-static int64 claimed = 0;		/* id of the range this session has locked; 0: none */
+/*
+ * Ranges this session has locked. The first has its turn until a stage of it is at its end; small ones are claimed many at a time, as otherwise their stages
+ * would follow each other faster than transactions end.
+ */
+static int64 claimed[RANGES_AT_ONCE];
+static int	nclaimed = 0;
+static bool turn_over = false;
+
+/* Give up the range that has its turn. */
+static void
+let_go(void)
+{
+	advisory_unlock(MIG_LOCK_RANGE, claimed[0], ExclusiveLock);
+	nclaimed--;
+	memmove(claimed, claimed + 1, sizeof(int64) * nclaimed);
+	turn_over = false;
+}
 
 void
 backfill_release(void)
 {
-	if (claimed != 0)
-		advisory_unlock(MIG_LOCK_RANGE, claimed, ExclusiveLock);
-	claimed = 0;
+	while (nclaimed > 0)
+		let_go();
+}
+
+/* Is a range one of those this session has locked? */
+static bool
+is_claimed(int64 id)
+{
+	for (int i = 0; i < nclaimed; i++)
+		if (claimed[i] == id)
+			return true;
+	return false;
 }
 
 /* Pages of a range: at most the setting, and as many ranges as keep all workers busy to the end. */
@@ -97,34 +125,58 @@ lay_last_pass(Task *task, Relation rel, const Task *former)
 	task->first_lane = task->lanes;
 }
 
-/* The range this session works on: the one it has, or the next that nobody has. NULL: none can be had now. */
-static Range *
-claim_range(const Migration *mig, const Step *step)
+/* Lock ranges that nobody has: a large one, or small ones of as many pages, and no more than this worker's share of what is left. */
+static void
+claim_ranges(const Migration *mig, const Step *step)
 {
+	List	   *ranges = task_ranges(mig->id, step->no);
+	int64		pages = 0;
 	ListCell   *lc;
-	Range	   *range;
 
-	if (claimed != 0)
+	/* thousands of partitions: the caches know each that was met, and forget none by themselves */
+	if (MemoryContextMemAllocated(CacheMemoryContext, true) > MOST_CACHED)
+		InvalidateSystemCaches();
+	foreach(lc, ranges)
+		pages += ((Range *) lfirst(lc))->end_block - ((Range *) lfirst(lc))->first_block;
+	pages = Min(pages / Max(mig_max_workers, 1), mig_range_pages);
+	foreach(lc, ranges)
 	{
-		range = range_get(claimed);
-		if (range && range->state == RANGE_OPEN && range->migration_id == mig->id && range->step_no == step->no)
-			return range;
-		backfill_release();		/* also when it is another migration's: a worker drives them in turn */
-	}
-	foreach(lc, task_ranges(mig->id, step->no))
-	{
-		int64		id = ((Range *) lfirst(lc))->id;
+		Range	   *range = lfirst(lc);
 
-		if (!advisory_lock(MIG_LOCK_RANGE, id, ExclusiveLock, true, true))
+		if (nclaimed > 0 && pages <= 0)
+			return;
+		if (!advisory_lock(MIG_LOCK_RANGE, range->id, ExclusiveLock, true, true))
 			continue;
-		claimed = id;
-		range = range_get(id);
-		if (range && (range->state == RANGE_OPEN || range->state == RANGE_LATER))
+		claimed[nclaimed++] = range->id;
+		pages -= range->end_block - range->first_block;
+	}
+}
+
+/* The range this session works on next; NULL: none can be had now. */
+static Range *
+next_range(const Migration *mig, const Step *step)
+{
+	if (turn_over)
+	{
+		int64		first = claimed[0];
+
+		memmove(claimed, claimed + 1, sizeof(int64) * (nclaimed - 1));
+		claimed[nclaimed - 1] = first;
+		turn_over = false;
+	}
+	if (nclaimed == 0)
+		claim_ranges(mig, step);
+	while (nclaimed > 0)
+	{
+		Range	   *range = range_get(claimed[0]);
+
+		/* it may be another migration's: a worker drives them in turn */
+		if (range && (range->state == RANGE_OPEN || range->state == RANGE_LATER) && range->migration_id == mig->id && range->step_no == step->no)
 		{
 			range->state = RANGE_OPEN;
 			return range;
 		}
-		backfill_release();
+		let_go();
 	}
 	return NULL;
 }
@@ -257,7 +309,7 @@ fill_lane(const Range *range, Relation rel, const SqlParam *tids)
 	ErrorData  *error;
 	int64		failed;
 
-	if (touching != range->id)
+	if (touching != range->id && !transform_get(rel)->follows)	/* those need the new values of others first */
 	{
 		if (txn_try(fill_directly, &fill, &error))
 			return fill.written;
@@ -303,6 +355,7 @@ run_lane(const Migration *mig, const Task *task, Range *range, Relation rel)
 	{
 		range->lane++;
 		range->next_block = range->first_block;
+		turn_over = true;
 	}
 	range_advance(range, written);
 }
@@ -378,7 +431,7 @@ end_pass(const Task *task, Range *range, uint64 written)
 	if (!skipped)
 		return;
 	range_postpone(range, Min(RETRY_MS << Min(passes, 10), MAX_RETRY_MS));
-	backfill_release();
+	let_go();
 }
 
 /* One batch of the last pass: every row that still lacks a value. */
@@ -418,7 +471,7 @@ run_range(const Migration *mig, Range *range, Relation rel)
 		return;					/* somebody else has found the leaf rewritten, or gone */
 	if (task->relfilenode != rel->rd_rel->relfilenode)
 	{
-		backfill_release();
+		let_go();
 		leaf_rewritten(task, rel, lay_lanes);
 	}
 	else if (unfilled == NULL)
@@ -435,7 +488,7 @@ run_range(const Migration *mig, Range *range, Relation rel)
 UnitResult
 backfill_unit(const Migration *mig, const Step *step)
 {
-	Range	   *range = claim_range(mig, step);
+	Range	   *range = next_range(mig, step);
 	Relation	leaf;
 	bool		gone;
 	bool		dropped;
@@ -446,7 +499,7 @@ backfill_unit(const Migration *mig, const Step *step)
 	if (leaf == NULL && !gone)
 	{
 		range_postpone(range, LOCKED_MS);
-		backfill_release();
+		let_go();
 		return UNIT_DONE;
 	}
 	/* detaching a partition takes its triggers away; a leaf that lacks them is refused by transform_get() */
@@ -461,10 +514,10 @@ backfill_unit(const Migration *mig, const Step *step)
 bool
 backfill_put_aside(const char *error)
 {
-	if (claimed == 0)
+	if (nclaimed == 0)
 		return false;
-	range_put_aside(claimed, error);
-	backfill_release();
+	range_put_aside(claimed[0], error);
+	let_go();
 	return true;
 }
 
@@ -486,7 +539,7 @@ backfill_claimable(const Migration *mig, const Step *step)
 	{
 		int64		id = ((Range *) lfirst(lc))->id;
 
-		if (id == claimed || !advisory_lock(MIG_LOCK_RANGE, id, ExclusiveLock, true, true))
+		if (is_claimed(id) || !advisory_lock(MIG_LOCK_RANGE, id, ExclusiveLock, true, true))
 			continue;
 		advisory_unlock(MIG_LOCK_RANGE, id, ExclusiveLock);
 		n++;

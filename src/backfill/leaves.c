@@ -135,6 +135,8 @@ leaves_align(const Migration *mig, const Step *step, LayTask lay, bool anew)
 UnitResult
 leaves_find_work(const Migration *mig, const Step *step, LayTask lay)
 {
+	char	   *error;
+
 	switch (leaves_align(mig, step, lay, false))
 	{
 		case LEAVES_CHANGED:
@@ -144,16 +146,9 @@ leaves_find_work(const Migration *mig, const Step *step, LayTask lay)
 		case LEAVES_SAME:
 			break;
 	}
-	switch (task_ranges_left(mig->id, step->no))
-	{
-		case RANGES_NONE:
-			return UNIT_END;
-		case RANGES_ASIDE:
-			return UNIT_ASIDE;
-		case RANGES_LEFT:
-			break;
-	}
-	return UNIT_WAIT;
+	if (task_ranges_left(mig->id, step->no))
+		return UNIT_WAIT;
+	return task_ranges_aside(mig->id, step->no, &error) > 0 ? UNIT_ASIDE : UNIT_END;
 }
 
 void

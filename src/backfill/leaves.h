@@ -31,7 +31,10 @@ extern Relation leaf_open(Oid relid, LOCKMODE lock, bool *gone);
 /* Make the tasks of leaves that have none, and drop those of relations that are no leaves any more; with anew, make them all. */
 extern LeavesChange leaves_align(const Migration *mig, const Step *step, LayTask lay, bool anew);
 
-/* There is no range to work on: make tasks that are missing (UNIT_DONE); UNIT_WAIT when some relation or range is locked or for later, else UNIT_END. */
+/*
+ * There is no range to work on: make tasks that are missing (UNIT_DONE); UNIT_WAIT when some relation or range is locked or for later,
+ * UNIT_ASIDE when all that is left was put aside, else UNIT_END.
+ */
 extern UnitResult leaves_find_work(const Migration *mig, const Step *step, LayTask lay);
 
 /* A leaf was rewritten, and block numbers mean something else: make its task anew. */

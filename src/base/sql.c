@@ -108,11 +108,10 @@ typedef struct KeptPlan
 
 static HTAB *kept_plans = NULL;
 
-/* The plan of a statement; kept for the session when its text is short enough and there is room. */
+/* The plan of a statement; kept for the session, when it should be, its text is short enough and there is room. */
 static SPIPlanPtr
-prepare(const char *sql, int nparams, Oid *types)
+prepare(const char *sql, int nparams, Oid *types, bool keep)
 {
-	bool		keep = strlen(sql) < KEPT_PLAN_TEXT;
 	KeptPlan   *kept;
 	SPIPlanPtr	plan;
 
@@ -122,6 +121,7 @@ prepare(const char *sql, int nparams, Oid *types)
 
 		kept_plans = hash_create("mig_control plans", KEPT_PLANS, &ctl, HASH_ELEM | HASH_STRINGS);
 	}
+	keep = keep && strlen(sql) < KEPT_PLAN_TEXT;
 	kept = keep ? hash_search(kept_plans, sql, HASH_FIND, NULL) : NULL;
 	if (kept)
 		return kept->plan;
@@ -195,7 +195,7 @@ execute(const char *sql, int nparams, const SqlParam *params, bool pin)
 
 		if (pin)
 			pin_search_path();
-		rc = SPI_execute_plan(prepare(sql, nparams, a.types), a.values, a.nulls, false, 0);
+		rc = SPI_execute_plan(prepare(sql, nparams, a.types, pin), a.values, a.nulls, false, 0);
 		AtEOXact_GUC(false, level);
 	}
 	if (rc < 0)
@@ -215,7 +215,7 @@ sql_exec_params(const char *sql, int nparams, const SqlParam *params)
 	return processed;
 }
 
-/* The same under the caller's search_path. */
+/* The same under the caller's search_path; a plan is not kept, as there is one for each user's table. */
 uint64
 sql_exec_unpinned(const char *sql, int nparams, const SqlParam *params)
 {
@@ -282,7 +282,7 @@ sql_print_params(const char *search_path, const char *sql, int nparams, const Sq
 	SPI_connect();
 	pin_search_path();
 	arguments = unpack(nparams, params);
-	cursor = SPI_cursor_open(NULL, prepare(sql, nparams, arguments.types), arguments.values, arguments.nulls, false);
+	cursor = SPI_cursor_open(NULL, prepare(sql, nparams, arguments.types, true), arguments.values, arguments.nulls, false);
 	setting_set("search_path", search_path);
 	SPI_cursor_fetch(cursor, true, FETCH_ALL);
 	rows = copy_rows(caller);

@@ -3,7 +3,7 @@
  *		SQL through SPI, with parameters; results as text rows in the caller's memory context.
  *
  * Each call connects to SPI and finishes by itself, so callers hold no SPI state and results outlive the call. Plans of statements with
- * parameters are kept by their text, so that text should be constant, or one per table. They run with search_path = pg_catalog, pg_temp; a
+ * parameters are kept by their text, so that text should be constant. They run with search_path = pg_catalog, pg_temp; a
  * statement without parameters runs under the caller's, so that it has to be pinned there, or to qualify all names and operators.
  * The statements run as the current user unless the caller is between admin_begin() and identity_end().
  */

@@ -123,12 +123,16 @@ drop_old(StringInfo buf, const Table *t)
 	if (shape_has_pairs(t))
 		appendStringInfoString(&drops, ", DROP COLUMN " STATE_COLUMN);
 	foreach(lc, t->columns)
+		if (((Column *) lfirst(lc))->follows)	/* before what it is generated from */
+			appendStringInfo(&drops, ", DROP COLUMN %s", quote_identifier(((Column *) lfirst(lc))->old_name));
+	foreach(lc, t->columns)
 	{
 		Column	   *c = lfirst(lc);
 
 		if (c->att == 0 || !(c->second || c->dropped))
 			continue;
-		appendStringInfo(&drops, ", DROP COLUMN %s", quote_identifier(c->old_name));
+		if (!c->follows)
+			appendStringInfo(&drops, ", DROP COLUMN %s", quote_identifier(c->old_name));
 		if (c->dropped)
 			continue;
 		rename_column(&renames, t, c->hidden, c->old_name);
@@ -210,8 +214,8 @@ finish_columns(StringInfo buf, const Table *t)
 			appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL;\n", table, name);
 		if (!column_brings_default(c) && (c->default_changed || c->second))
 		{
-			if (c->identity)
-				;				/* its sequence is */
+			if (c->identity || c->generated)
+				;				/* its sequence is; it is already */
 			else if (c->default_sql)
 				appendStringInfo(buf, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s;\n", table, name, c->default_sql);
 			else if (!c->second || c->fast_default)

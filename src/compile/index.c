@@ -122,16 +122,14 @@ index_keys(const Table *t, Oid index, const char *name)
 	return include.len ? psprintf("(%s) INCLUDE (%s)", keys.data, include.data) : psprintf("(%s)", keys.data);
 }
 
-/* CREATE INDEX CONCURRENTLY of a copy. v: see index_copies() */
+/* What follows the table's name in CREATE INDEX of a copy. v: see index_copies() */
 static char *
-create_index_sql(const Table *t, char **v, const char *hidden)
+index_body(const Table *t, char **v)
 {
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "CREATE %sINDEX CONCURRENTLY %s ON %s USING %s %s", v[2][0] == 't' ? "UNIQUE " : "", hidden,
-					 sql_qualified(t->schema, t->name), quote_identifier(v[3]),
-					 index_keys(t, sql_oid(v[0]), v[1]));
+	appendStringInfo(&buf, "USING %s %s", quote_identifier(v[3]), index_keys(t, sql_oid(v[0]), v[1]));
 	if (v[4][0] == 't')
 		appendStringInfoString(&buf, " NULLS NOT DISTINCT");
 	if (v[5])
@@ -154,11 +152,11 @@ finish_index_sql(const Table *t, char **v, const char *hidden)
 	initStringInfo(&buf);
 	if (v[8] && v[9][0] == 'u' && v[10][0] == 't')	/* a deferrable constraint already, by the hidden name */
 		appendStringInfo(&buf, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s;\n", table, hidden, quote_identifier(v[8]));
-	else if (v[8])				/* of a constraint: PostgreSQL renames the index to the constraint */
+	else if (v[8] && !t->partitioned)	/* of a constraint: PostgreSQL renames the index to the constraint */
 		appendStringInfo(&buf, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s;\n", table, quote_identifier(v[8]),
 						 v[9][0] == 'p' ? "PRIMARY KEY" : "UNIQUE", hidden,
 						 v[10][0] == 't' ? " DEFERRABLE" : "", v[11][0] == 't' ? " INITIALLY DEFERRED" : "");
-	else
+	else if (!v[8])
 		appendStringInfo(&buf, "ALTER INDEX %s RENAME TO %s;\n", sql_qualified(t->schema, hidden), quote_identifier(v[1]));
 	if (v[12])
 		appendStringInfo(&buf, "COMMENT ON INDEX %s IS %s;\n", index, quote_literal_cstr(v[12]));
@@ -182,6 +180,48 @@ present_index(const Table *t, Oid oid)
 			return lfirst(lc);
 	elog(ERROR, "index %u of table \"%s\" is new", oid, t->name);
 	return NULL;				/* keep compiler quiet */
+}
+
+/* "(a, b) INCLUDE (c)" of an index on plain columns, by the names that they have in the end. */
+static char *
+final_columns(const Table *t, Oid index)
+{
+	SqlRows    *rows = sql_queryp("SELECT i.indkey[k], k >= i.indnkeyatts FROM pg_index i, generate_series(0, i.indnatts - 1) k WHERE i.indexrelid = $1 ORDER BY k", P_oid(index));
+	StringInfoData keys;
+	StringInfoData include;
+
+	initStringInfo(&keys);
+	initStringInfo(&include);
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		StringInfo	buf = rows->v[r][1][0] == 't' ? &include : &keys;
+		ListCell   *lc;
+
+		foreach(lc, t->columns)
+			if (((Column *) lfirst(lc))->att == pg_strtoint16(rows->v[r][0]))
+				appendStringInfo(buf, "%s%s", buf->len ? ", " : "", quote_identifier(((Column *) lfirst(lc))->name));
+	}
+	return include.len ? psprintf("(%s) INCLUDE (%s)", keys.data, include.data) : psprintf("(%s)", keys.data);
+}
+
+/* The steps that build a copy on a partitioned table. v: see index_copies() */
+static List *
+partitioned_copy(const Table *t, char **v, IndexBuild *copy, int number)
+{
+	List	   *parts = index_parts(t->relid, sql_oid(v[0]));
+	ListCell   *lc;
+
+	foreach(lc, parts)
+		((IndexPart *) lfirst(lc))->name = psprintf("_mig_%u_i%d", ((IndexPart *) lfirst(lc))->partition, number);
+	if (v[8] == NULL)
+		return index_part_builds(t, copy, index_body(t, v), parts);
+	if (v[10][0] == 't')
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("deferrable constraint \"%s\" of partitioned table \"%s\" is on a changed column", v[8], t->name),
+				 errhint("Drop the constraint before the migration and add it afterwards.")));
+	return index_part_key_builds(t, copy, index_body(t, v), parts, v[9][0] == 'p' ? "PRIMARY KEY" : v[4][0] == 't' ? "UNIQUE NULLS NOT DISTINCT" : "UNIQUE",
+								 final_columns(t, sql_oid(v[0])));
 }
 
 List *
@@ -227,13 +267,14 @@ index_copies(const Table *t)
 		copy->unique = rows->v[r][2][0] == 't';
 		copy->note = copy->unique ? psprintf("becomes index \"%s\"; being unique, it holds both versions once it is built", copy->name)
 			: psprintf("becomes index \"%s\"", copy->name);
-		copy->create_sql = create_index_sql(t, rows->v[r], copy->hidden);
+		copy->create_sql = psprintf("CREATE %sINDEX CONCURRENTLY %s ON %s %s", copy->unique ? "UNIQUE " : "", copy->hidden, sql_qualified(t->schema, t->name),
+									index_body(t, rows->v[r]));
 		/* an immediate index would refuse what clients may do until their commit */
 		if (rows->v[r][8] && rows->v[r][9][0] == 'u' && rows->v[r][10][0] == 't')
 			copy->constraint_sql = psprintf("ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s DEFERRABLE%s", sql_qualified(t->schema, t->name),
 											copy->hidden, copy->hidden, rows->v[r][11][0] == 't' ? " INITIALLY DEFERRED" : "");
 		copy->finish_sql = finish_index_sql(t, rows->v[r], copy->hidden);
-		copies = lappend(copies, copy);
+		copies = t->partitioned ? list_concat(copies, partitioned_copy(t, rows->v[r], copy, (int) r + 1)) : lappend(copies, copy);
 	}
 	return copies;
 }

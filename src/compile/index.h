@@ -23,6 +23,29 @@ typedef struct IndexBuild
 	bool		unique;
 } IndexBuild;
 
+/* The index of a partition that goes with one of the partitioned table */
+typedef struct IndexPart
+{
+	Oid			partition;
+	Oid			above;			/* the table of which it is a partition */
+	char	   *schema;
+	char	   *table;
+	bool		leaf;
+	char	   *name;			/* to build it by */
+	bool		dropped_with_top;	/* nothing undoes it: it goes with its hidden columns */
+	/* of a copy: what it is a copy of */
+	Oid			index;
+	char	   *old_name;		/* its name in the end */
+	char	   *finish_sql;		/* comment, CLUSTER, replica identity by that name; "" */
+} IndexPart;
+
+/* index_partition.c. The partitions of a table, upper ones first, IndexPart * without names; index: with those of its indexes that are part of it. */
+extern List *index_parts(Oid relid, Oid index);
+/* How it is built: `body` is what follows the table's name in CREATE INDEX. top is the partitioned table's own. */
+extern List *index_part_builds(const Table *table, IndexBuild *top, const char *body, List *parts);
+/* The same for a PRIMARY KEY or UNIQUE: made of the leaves' indexes in the swap. key: "PRIMARY KEY"; columns: "(a, b)", in the end. */
+extern List *index_part_key_builds(const Table *table, IndexBuild *top, const char *body, List *parts, const char *key, const char *columns);
+
 extern List *index_copies(const Table *table);	/* IndexBuild * */
 extern List *new_index_builds(const Table *table);	/* IndexBuild * */
 extern char *identity_sql(const Table *table);	/* ALTER TABLE … REPLICA IDENTITY, as soon as it can be; NULL: none, or only in the swap */

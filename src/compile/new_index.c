@@ -314,6 +314,8 @@ add_key_sql(const Table *t, const Constraint *key, const char *name, const char 
 static char *
 finish_sql(const Table *t, const NewIndex *n, const IndexBuild *b)
 {
+	if (n->key && t->partitioned)
+		return NULL;			/* index_partition.c */
 	if (n->key && b->constraint_sql == NULL)
 		return psprintf("%s;\n", add_key_sql(t, n->key, n->name, b->hidden));
 	if (strcmp(n->name, b->hidden) == 0)
@@ -367,19 +369,6 @@ new_index_build(const Table *t, const NewIndex *n, int number)
 	return b;
 }
 
-/* Where an OID stands in a list. */
-static int
-list_index_oid(const List *list, Oid oid)
-{
-	ListCell   *lc;
-
-	foreach(lc, list)
-		if (lfirst_oid(lc) == oid)
-			return foreach_current_index(lc);
-	elog(ERROR, "partition %u has no parent", oid);
-	return -1;					/* keep compiler quiet */
-}
-
 /* A name for a partition's index that no relation has, and none of `taken`. */
 static char *
 partition_index_name(const NewIndex *n, const char *schema, const char *partition, List **taken)
@@ -391,19 +380,6 @@ partition_index_name(const NewIndex *n, const char *schema, const char *partitio
 		name = index_name(partition, n->index, i);
 	*taken = lappend(*taken, makeString(sql_qualified(schema, name)));
 	return name;
-}
-
-/* An ordinary statement among the steps that build an index of a partitioned table. */
-static IndexBuild *
-partition_statement(Oid partition, LOCKMODE lock, char *sql, char *undo)
-{
-	IndexBuild *b = palloc0(sizeof(IndexBuild));
-
-	b->partition = partition;
-	b->lock = lock;
-	b->create_sql = sql;
-	b->undo = undo;
-	return b;
 }
 
 /* Raise 0A000 for a unique index that would not be unique over all partitions. */
@@ -426,43 +402,56 @@ check_unique_partitioned(const Table *t, const NewIndex *n)
 	table_close(rel, NoLock);
 }
 
-/*
- * How an index of a partitioned table is built: an empty one of each partitioned table first, then those of the partitions CONCURRENTLY, each attached to
- * the one above; when the last is, the whole is valid.
- */
-static List *
-partitioned_index_builds(const Table *t, const NewIndex *n, IndexBuild *top, List **taken)
+/* "(a, b)": the columns of a new key, by the names that they have in the end. */
+static char *
+key_columns(const NewIndex *n)
 {
-	SqlRows    *rows = sql_queryp("SELECT p.relid::oid, s.nspname, c.relname, p.parentrelid::oid, p.isleaf FROM pg_partition_tree($1) p JOIN pg_class c ON c.oid = p.relid"
-								  " JOIN pg_namespace s ON s.oid = c.relnamespace WHERE p.level > 0 AND c.relkind <> 'f' ORDER BY p.level, c.relname", P_oid(t->relid));
-	const char *unique = n->index->unique ? "UNIQUE " : "";
-	List	   *builds = list_make1(top);
-	List	   *parents = list_make1_oid(t->relid);
-	List	   *names = list_make1(sql_qualified(t->schema, top->hidden));
+	StringInfoData buf;
+	ListCell   *lc;
+	ListCell   *sc;
 
+	initStringInfo(&buf);
+	foreach(lc, n->index->indexParams)
+		foreach(sc, n->shape)
+			if (strcmp(((SnapshotColumn *) lfirst(sc))->name, ((IndexElem *) lfirst(lc))->name) == 0)
+				appendStringInfo(&buf, "%s%s", buf.len ? ", " : "(", quote_identifier(((SnapshotColumn *) lfirst(sc))->column->name));
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+/* Raise 0A000 for a key that cannot be made of the partitions' indexes. */
+static void
+check_key_partitioned(const Table *t, const NewIndex *n)
+{
+	if (n->present || n->key->deferrable || n->index->indexIncludingParams)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("key \"%s\" of partitioned table \"%s\" cannot be %s online", n->name, t->name,
+						n->present ? "made of an index" : n->key->deferrable ? "deferrable, if it is made" : "made with INCLUDE,")));
+}
+
+/* How a new index or key of a partitioned table is built. */
+static List *
+partitioned_builds(const Table *t, const NewIndex *n, IndexBuild *top, List **taken)
+{
+	List	   *parts = index_parts(t->relid, InvalidOid);
+	ListCell   *lc;
+
+	if (n->key)
+		check_key_partitioned(t, n);
 	if (n->index->unique)
 		check_unique_partitioned(t, n);
-	top->lock = ShareLock;
-	top->create_sql = psprintf("CREATE %sINDEX %s ON ONLY %s %s", unique, quote_identifier(top->hidden), sql_qualified(t->schema, t->name), n->sql);
-	for (uint64 r = 0; r < rows->n; r++)
+	foreach(lc, parts)
 	{
-		char	  **v = rows->v[r];
-		Oid			partition = sql_oid(v[0]);
-		bool		leaf = v[4][0] == 't';
-		char	   *name = partition_index_name(n, v[1], v[2], taken);
-		char	   *qualified = sql_qualified(v[1], name);
-		char	   *above = list_nth(names, list_index_oid(parents, sql_oid(v[3])));
+		IndexPart  *part = lfirst(lc);
 
-		builds = lappend(builds, partition_statement(partition, leaf ? NoLock : ShareLock,
-													 psprintf("CREATE %sINDEX %s%s ON %s%s %s", unique, leaf ? "CONCURRENTLY " : "", quote_identifier(name),
-															  leaf ? "" : "ONLY ", sql_qualified(v[1], v[2]), n->sql),
-													 psprintf("DROP INDEX IF EXISTS %s", qualified)));
-		builds = lappend(builds, partition_statement(partition, ShareUpdateExclusiveLock, psprintf("ALTER INDEX %s ATTACH PARTITION %s", above, qualified),
-													 psprintf("DROP INDEX IF EXISTS %s", (char *) linitial(names))));
-		parents = lappend_oid(parents, partition);
-		names = lappend(names, qualified);
+		part->name = partition_index_name(n, part->schema, part->table, taken);
+		part->dropped_with_top = false;
 	}
-	return builds;
+	if (n->key == NULL)
+		return index_part_builds(t, top, n->sql, parts);
+	return index_part_key_builds(t, top, n->sql, parts, n->key->contype == CONSTR_PRIMARY ? "PRIMARY KEY" :
+								 n->index->nulls_not_distinct ? "UNIQUE NULLS NOT DISTINCT" : "UNIQUE", key_columns(n));
 }
 
 List *
@@ -477,7 +466,7 @@ new_index_builds(const Table *t)
 		NewIndex   *n = lfirst(lc);
 		IndexBuild *b = new_index_build(t, n, foreach_current_index(lc) + 1);
 
-		builds = t->partitioned ? list_concat(builds, partitioned_index_builds(t, n, b, &taken)) : lappend(builds, b);
+		builds = t->partitioned ? list_concat(builds, partitioned_builds(t, n, b, &taken)) : lappend(builds, b);
 	}
 	return builds;
 }

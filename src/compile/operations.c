@@ -203,6 +203,24 @@ check_replaceable(const Table *t, const Operation *op, const Column *c)
 				 op_position(op)));
 }
 
+/* Generated columns that are computed from a column follow it with second columns of their own. */
+static void
+follow_generated(const Table *t, const Column *changed)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (!c->generated || c->dropped || !bms_is_member(changed->att, c->inputs))
+			continue;
+		c->value = shape_generated(t, c, true);
+		c->second = c->fill = c->follows = true;
+		c->note = psprintf("generated column %s is computed from the new %s", c->name, changed->name);
+	}
+}
+
 /* Give a column a value of its own: `up`, or what it was coerced to the new type. */
 static void
 replace_value(Table *t, const Operation *op, Column *c, const Column *before)
@@ -230,6 +248,8 @@ replace_value(Table *t, const Operation *op, Column *c, const Column *before)
 	c->fill = true;
 	c->fast_default = false;
 	record_edit(t, op, c, before);
+	if (c->att != 0)
+		follow_generated(t, c);
 }
 
 /* The default follows the column to its new type, as ALTER TABLE does it. */

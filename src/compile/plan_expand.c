@@ -159,9 +159,9 @@ trigger_arguments(const MigPlan *plan, const Table *t, const char *which)
 		if (!column_is_pair(c))
 			continue;
 		appendStringInfo(&buf, ", %s, %s, %s, %s",
-						 quote_literal_cstr(c->old_name ? c->old_name : ""),
+						 quote_literal_cstr(c->old_name && !c->follows ? c->old_name : ""),
 						 quote_literal_cstr(c->dropped ? "" : c->hidden),
-						 quote_literal_cstr(c->dropped ? "" : expr_text(c->value, t->physical)),
+						 quote_literal_cstr(c->dropped ? "" : expr_text(c->follows ? c->rule : c->value, t->physical)),
 						 quote_literal_cstr(c->back ? expr_text(c->back, t->physical) : ""));
 	}
 	return buf.data;

@@ -388,6 +388,23 @@ validate_constraints(Builder *b, const Table *t)
 	}
 }
 
+/* Second columns that have followed generated ones become generated themselves. */
+static void
+swap_generated(Builder *b, const Table *t)
+{
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+
+		if (c->follows && !c->dropped)
+			add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock,
+					 psprintf("SELECT mig.make_generated(%s, '%s', %s)", quote_literal_cstr(sql_qualified(t->schema, t->name)), c->hidden,
+							  quote_literal_cstr(shape_generated_sql(t, c))), NULL)->superuser = true;
+	}
+}
+
 /* The swap of one table. */
 static void
 swap_table(Builder *b, const Table *t, List *indexes)
@@ -396,6 +413,7 @@ swap_table(Builder *b, const Table *t, List *indexes)
 	Step	   *s;
 
 	swap_sequences(b, t);
+	swap_generated(b, t);
 	s = add_step(b, STEP_CONTRACT, STEP_SQL, t, AccessExclusiveLock, swap_sql(b->plan, t, needs_inner(t), indexes), NULL);
 	s->note = note_dropped(t);
 	if (dependents)

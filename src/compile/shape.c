@@ -7,12 +7,14 @@
 #include "base/compat.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -175,9 +177,41 @@ load_sequences(Table *t)
 		}
 }
 
-/*
- * A generated column's value is its expression: a BEFORE trigger does not see the value itself yet. What it reads cannot change (check_dependents).
- */
+/* A generated column's expression over the old names, bound to values over the shape before or to the columns of the new one. */
+static Node *
+analyze_generated(const Table *t, const Column *column, bool before, const ExprTarget *target)
+{
+	List	   *bindings = NIL;
+	ListCell   *lc;
+
+	foreach(lc, t->columns)
+	{
+		Column	   *c = lfirst(lc);
+		Binding    *b;
+
+		if (c->att == 0 || c->dropped || c->generated)
+			continue;
+		b = palloc(sizeof(Binding));
+		b->name = c->old_name;
+		b->value = before ? c->value : (Node *) makeVar(1, c->second ? c->hidden_att : c->att, c->type, c->typmod, c->collation, 0);
+		bindings = lappend(bindings, b);
+	}
+	return expr_analyze(raw_expr_printed(column->old_default, psprintf("generated column \"%s\"", column->name)), bindings, t->name, t->new_name, target);
+}
+
+Node *
+shape_generated(const Table *t, const Column *c, bool before)
+{
+	return analyze_generated(t, c, before, &(ExprTarget) {c->type, c->typmod, c->collation, c->name, false});
+}
+
+char *
+shape_generated_sql(const Table *t, const Column *c)
+{
+	return expr_text(analyze_generated(t, c, false, &(ExprTarget) {InvalidOid}), t->physical);
+}
+
+/* A generated column's value is its expression: a BEFORE trigger does not see the value itself yet. */
 static void
 resolve_generated(Table *t)
 {
@@ -186,11 +220,15 @@ resolve_generated(Table *t)
 	foreach(lc, t->columns)
 	{
 		Column	   *c = lfirst(lc);
-		ExprTarget	target = {c->type, c->typmod, c->collation, c->name, false};
+		Bitmapset  *inputs = NULL;
+		int			i = -1;
 
-		if (c->generated)
-			c->value = expr_analyze(raw_expr(c->old_default, psprintf("generated column \"%s\"", c->name)), shape_values(t),
-									t->name, NULL, &target);
+		if (!c->generated)
+			continue;
+		c->value = shape_generated(t, c, true);
+		pull_varattnos(c->value, 1, &inputs);
+		while ((i = bms_next_member(inputs, i)) >= 0)
+			c->inputs = bms_add_member(c->inputs, i + FirstLowInvalidHeapAttributeNumber);
 	}
 }
 

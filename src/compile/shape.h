@@ -24,6 +24,7 @@ typedef struct Column
 	char	   *old_default;	/* SQL, NULL if none */
 	char		identity;		/* pg_attribute.attidentity; also of an added column */
 	char		generated;
+	Bitmapset  *inputs;			/* of a generated one: attribute numbers that it is computed from */
 	List	   *sequences;		/* char *: qualified names of the sequences it owns: a serial's, an identity's; also of an added column */
 
 	/* as the new version sees it */
@@ -43,6 +44,8 @@ typedef struct Column
 	char	   *added_sql;		/* the default an added column was added with: existing rows have it */
 	bool		fast_default;	/* an added column whose default needs no rewrite */
 	bool		fill;			/* existing rows need a value: `up` or a volatile default */
+	bool		follows;		/* generated from columns that are replaced: its second column is computed from theirs, and generated from the swap on */
+	Node	   *rule;			/* of one that follows: its expression over the new shape */
 	bool		comment_changed;
 	char	   *comment;
 	char	   *note;			/* what the user should know of it */
@@ -201,6 +204,8 @@ extern NewIndex *shape_new_index(const Table *table, const char *name);
 extern const char *index_final_name(const OldIndex *index);
 extern List *shape_snapshot(const Table *table);
 extern List *shape_values(const Table *table);	/* Binding *: names → their values over the old shape */
+extern Node *shape_generated(const Table *table, const Column *column, bool before);	/* a generated column's expression over the shape before, or the new one */
+extern char *shape_generated_sql(const Table *table, const Column *column);	/* the same as the server is told it, over new physical columns */
 
 /* Apply one operation; edits the shape. (operations.c) */
 extern void shape_apply(Table *table, const Operation *op);

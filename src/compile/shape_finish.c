@@ -127,6 +127,8 @@ backward_pass(Table *t)
 
 		if (c->dropped)
 			c->lost = NULL;
+		else if (c->follows)
+			c->lost = c->rule = shape_generated(t, c, false);
 		else if (c->generated)
 			c->lost = c->value;
 		else
@@ -138,7 +140,7 @@ backward_pass(Table *t)
 	{
 		Column	   *c = lfirst(lc);
 
-		if (c->att != 0 && (c->dropped || c->second))
+		if (c->att != 0 && (c->dropped || c->second) && !c->generated)	/* a generated one the server computes */
 			c->back = c->lost;
 	}
 }
@@ -366,27 +368,20 @@ check_partitioned(const Table *t)
 	bool		in_expression;
 	ListCell   *lc;
 
-	foreach(lc, t->new_indexes)
-		if (((NewIndex *) lfirst(lc))->key)
-			refuse_partitioned(t, "key", ((NewIndex *) lfirst(lc))->name);
 	foreach(lc, t->columns)
 	{
 		const Column *c = lfirst(lc);
 
-		if (column_is_pair(c) || (c->second && !c->dropped) || (!c->dropped && c->not_null && !c->old_not_null))
-			refuse_partitioned(t, "column", c->name);
-		if (c->att != 0 && c->dropped)
+		if (c->att != 0 && (c->dropped || c->second))
 			gone = bms_add_member(gone, c->att - FirstLowInvalidHeapAttributeNumber);
 	}
-	foreach(lc, t->rules)
-		refuse_partitioned(t, "constraint", ((Rule *) lfirst(lc))->name);
 	foreach(lc, t->foreign_keys)
 		refuse_partitioned(t, "foreign key", ((ForeignKey *) lfirst(lc))->name);
 	rel = table_open(t->relid, NoLock);
 	if (has_partition_attrs(rel, gone, &in_expression))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("a column of table \"%s\" cannot be dropped because it is part of the partition key", t->name)));
+				 errmsg("a column of table \"%s\" cannot be dropped or converted because it is part of the partition key", t->name)));
 	table_close(rel, NoLock);
 }
 

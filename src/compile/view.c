@@ -333,7 +333,8 @@ rules_sql(StringInfo buf, const Table *t)
 
 		if (r->filled)
 			continue;
-		appendStringInfo(buf, "%s mig.holds(t.xmin, t.cmin, %s::pg_catalog.regclass, %s, %s, %s, (%s))", first ? " WHERE" : " AND",
+		appendStringInfo(buf, "%s mig.%s, %s::pg_catalog.regclass, %s, %s, %s, (%s))", first ? " WHERE" : " AND",
+						 t->partitioned ? "holds_at(t.tableoid, t.ctid" : "holds(t.xmin, t.cmin",
 						 quote_literal_cstr(sql_qualified(t->schema, t->name)), r->column && !r->column->not_null_check ? "'n'" : "'c'",
 						 quote_literal_cstr(r->column ? makeObjectName(t->new_name, r->column->name, "not_null") : r->name), quote_literal_cstr(r->column ? r->column->name : ""), r->sql);
 		first = false;

@@ -40,6 +40,7 @@ typedef struct Unit
 	Migration  *mig;
 	Step	   *step;
 	DriveResult result;
+	bool		looked;			/* instead of working, it has looked at the signals */
 } Unit;
 
 /* {"step": n, "relation": "…"} with more members appended */
@@ -474,7 +475,7 @@ run_if_time(void *arg)
 			run_unit(u);
 			break;
 		case PACE_LOOKED:
-			u->result = DRIVE_PROGRESS;
+			u->looked = true;
 			break;
 		case PACE_WAIT:
 			u->result = DRIVE_WAIT;
@@ -482,14 +483,15 @@ run_if_time(void *arg)
 	}
 }
 
-DriveResult
-drive(int64 migration_id)
+/* Do one unit of work, or look at the signals first: then another call does the unit, in a transaction that does not hold what the look has written. */
+static DriveResult
+drive_once(int64 migration_id, bool *looked)
 {
 	Unit		u = {.mig = migration_by_id(migration_id)};
 	ErrorData  *error = NULL;
 
 	if (u.mig && u.mig->override_over)
-		(void) overrides_end(migration_id, false);
+		overrides_end(migration_id, false);
 	if (u.mig == NULL || u.mig->paused || lifecycle_ended(u.mig->phase) || (u.mig->phase == PHASE_READY && !completes_itself(u.mig)))
 	{
 		backfill_release();
@@ -500,5 +502,15 @@ drive(int64 migration_id)
 	if (u.step == NULL || u.step->kind != STEP_BACKFILL)
 		backfill_release();
 	txn_next();
+	*looked = u.looked;
 	return u.result;
+}
+
+DriveResult
+drive(int64 migration_id)
+{
+	bool		looked = false;
+	DriveResult result = drive_once(migration_id, &looked);
+
+	return looked ? drive_once(migration_id, &looked) : result;
 }

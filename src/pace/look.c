@@ -2,9 +2,9 @@
  * look.c
  *		One look at the signals.
  *
- * What stops a migration, in this order: hibernation, a hard signal over its limit, a hard signal that could not be read for PACE_STALE_MS. What slows it
- * is the highest utilisation of the gradual ones (pace/duty.h). A signal over its critical limit sends it to sleep, each time for twice as long; after
- * mig_control.hibernations times it is paused. A reader that raises counts as one that could not read.
+ * What stops a migration, in this order: a closed window (nothing is read then), hibernation (likewise), a hard signal over its limit or one that could
+ * not be read for PACE_STALE_MS. What slows it is the highest utilisation of the gradual ones (pace/duty.h). A signal over its critical limit
+ * sends it to sleep, each time for twice as long; after mig_control.hibernations times it is paused. A reader that raises counts as one that could not read.
  */
 #include "base/compat.h"
 
@@ -25,7 +25,7 @@
 #include "store/task.h"
 
 #define LONGEST_SLEEP	10		/* times the first */
-#define MOST_BETWEEN	5.0		/* seconds between two looks that count as waited: later ones mean that nobody drove */
+#define MOST_BETWEEN	2.0		/* seconds between two looks that count as waited: later ones mean that nobody drove */
 #define CAREFUL			0.9		/* least utilisation to begin with where there are clients: they would notice before we do */
 #define SAMPLE_SECONDS	2		/* between two samples of the rows done */
 
@@ -46,6 +46,7 @@ typedef struct Look
 	const Migration *mig;
 	const Step *step;
 	PaceState  *state;
+	const char *stopped_by;		/* until now */
 	TimestampTz now;
 	double		epoch;			/* the same as seconds since 1970 */
 	SignalContext context;
@@ -344,11 +345,11 @@ move_duty(Look *l, int most)
 
 /* Count the time since the last look as waited for what stopped it then, or, as far as drivers rested, for what slows it. */
 static void
-count_waiting(const Look *l, const char *stopped_by)
+count_waiting(const Look *l)
 {
 	PaceState  *p = l->state;
 	double		seconds = p->looked_at ? Min((l->now - p->looked_at) / 1000000.0, MOST_BETWEEN) : 0;
-	const char *what = stopped_by;
+	const char *what = l->stopped_by;
 
 	if (what == NULL && p->duty < 1 && l->busiest >= 0)
 	{
@@ -360,14 +361,15 @@ count_waiting(const Look *l, const char *stopped_by)
 							  P_jsonb(p->waited), P_text(what), P_float8(seconds));
 }
 
-/* Take a sample of how many rows are done, every other second; those of the last minute are kept. */
+/* Take a sample of how many rows are done, every other second; those of the last minute are kept, unless another step has begun with fewer. */
 static void
 take_sample(const Look *l)
 {
-	l->state->samples = sql_textp("SELECT coalesce(CASE WHEN ($1 -> -1 ->> 0)::float8 > $2 - $4 AND ($1 -> -1 ->> 0)::float8 <= $2 THEN $1"
-								  " ELSE (SELECT jsonb_agg(s ORDER BY (s ->> 0)::float8) FROM jsonb_array_elements($1 || jsonb_build_array(jsonb_build_array(round($2::numeric, 3), $3))) s"
-								  /* fewer rows than before: it began again */
-								  "  WHERE (s ->> 0)::float8 BETWEEN $2 - 60 AND $2 AND (s ->> 1)::int8 <= $3) END, '[]')::text",
+	l->state->samples = sql_textp("SELECT CASE WHEN s.at BETWEEN $2 - $4 AND $2 AND s.rows <= $3 THEN $1"
+								  " ELSE (SELECT jsonb_agg(e ORDER BY n) FROM jsonb_array_elements(CASE WHEN s.rows <= $3 THEN $1 ELSE '[]' END"
+								  "   || jsonb_build_array(jsonb_build_array(round($2::numeric, 3), $3))) WITH ORDINALITY e (e, n)"
+								  "   WHERE (e ->> 0)::float8 BETWEEN $2 - 60 AND $2 + 1) END::text"
+								  " FROM (SELECT ($1 -> -1 ->> 0)::float8 AS at, ($1 -> -1 ->> 1)::int8 AS rows) s",
 								  P_jsonb(l->state->samples), P_float8(l->epoch), P_int8(task_rows_done(l->mig->id, l->step->kind)),
 								  P_float8(SAMPLE_SECONDS));
 }
@@ -377,7 +379,8 @@ static void
 decide(Look *l, int most)
 {
 	PaceState  *p = l->state;
-	char	   *closed = window_reason(l->mig, l->now);
+	/* whoever completes a migration does so by hand, and now */
+	char	   *closed = l->step->phase == STEP_CONTRACT ? NULL : window_reason(l->mig, l->now);
 
 	if (closed)
 	{
@@ -386,7 +389,7 @@ decide(Look *l, int most)
 	}
 	if (p->hibernate_until > l->now)
 	{
-		stop(p, "hibernation", p->reason ? p->reason : pstrdup("hibernation"));
+		stop(p, "hibernation", l->stopped_by && strcmp(l->stopped_by, "hibernation") == 0 ? p->reason : pstrdup("hibernation"));
 		return;
 	}
 	read_signals(l);
@@ -411,8 +414,7 @@ decide(Look *l, int most)
 void
 look(const Migration *mig, const Step *step, int most, PaceState *state)
 {
-	Look		l = {.mig = mig,.step = step,.state = state,.now = GetCurrentTimestamp(),.busiest = -1,.calm = -1};
-	char	   *stopped_by = state->stopped_by;
+	Look		l = {.mig = mig,.step = step,.state = state,.stopped_by = state->stopped_by,.now = GetCurrentTimestamp(),.busiest = -1,.calm = -1};
 
 	l.epoch = (l.now + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000000.0;
 	l.context.mig = mig;
@@ -421,10 +423,10 @@ look(const Migration *mig, const Step *step, int most, PaceState *state)
 	l.gauges = palloc0(sizeof(Gauge) * nsignals);
 	state->stopped_by = NULL;
 	decide(&l, most);
-	count_waiting(&l, stopped_by);
+	count_waiting(&l);
 	if (state->stopped_by == NULL)
 		state->stopped_since = 0;
-	else if (stopped_by == NULL || state->stopped_since == 0)
+	else if (l.stopped_by == NULL || state->stopped_since == 0)
 		state->stopped_since = l.now;
 	take_sample(&l);
 }

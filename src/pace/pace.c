@@ -18,10 +18,12 @@
 #include "pace/latency.h"
 #include "pace/look.h"
 #include "pace/pace.h"
+#include "pace/signal.h"
 #include "store/options.h"
 #include "store/pace_state.h"
 
 #define LONGEST_NAP_MS	1000	/* of a driver that rests or stands still: then it asks again */
+#define LONGEST_REST_MS	2000	/* that chunks are made for */
 #define SHARE_OF_RANGE	8		/* a chunk is at most such a part of a range: lanes lose their gain if one takes a large part of a lane's pass */
 #define CHUNK_KB		1024.0
 
@@ -203,12 +205,17 @@ void
 pace_end(const Migration *mig, const Step *step)
 {
 	Driver	   *d = driver_get(mig->id);
-	double		ms = end_work(d);
+	double		ms;
 	ChunkLimits limits = {.target_ms = mig_chunk_target,.wal_budget = mig_chunk_wal * CHUNK_KB};
 
+	signal_note_waiters();
+	ms = end_work(d);
 	if (d->most == 0)
 		return;
 	limits.most = d->most;
+	/* a driver that works little works in small pieces, so that it never rests for long */
+	if (d->duty < 1)
+		limits.target_ms = Min(limits.target_ms, LONGEST_REST_MS * d->duty / (1 - d->duty));
 	chunk_took(&d->law, &limits, ms, (double) (pgWalUsage.wal_bytes - d->wal_began));
 }
 

@@ -3,12 +3,13 @@
  *		The signals by which backfill and verification are paced: what each measures, in which unit, and its limits.
  *
  * One table (signal.c) drives all: the settings mig_control.throttle_<name> and mig_control.critical_<name>, the keys of options.throttle, the
- * readings shown in mig.signals, and the documentation of both.
+ * readings shown in mig.signals, and the documentation of both. The readers are in signal_*.c, by where they look.
  */
 #ifndef MIG_SIGNAL_H
 #define MIG_SIGNAL_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
 #include "store/state.h"
 
 typedef enum SignalClass
@@ -41,6 +42,7 @@ typedef struct SignalContext
 	const Migration *mig;
 	Oid			relid;			/* the table under way; InvalidOid: none */
 	const char *throttle;		/* options.throttle with its overrides, JSON text; NULL: none */
+	TimestampTz now;			/* of this look: readers that ask for the same share an answer; 0: they don't */
 } SignalContext;
 
 typedef struct Signal
@@ -53,7 +55,7 @@ typedef struct Signal
 	double		limit;			/* default; negative: off */
 	double		critical;		/* default; negative: off */
 	const char *what;			/* a phrase: "bytes of WAL that the slowest standby has not replayed" */
-	Reading		(*read) (const SignalContext *context);
+	Reading		(*read) (const SignalContext *context);	/* may raise: then it is not known */
 } Signal;
 
 extern const Signal signals[];
@@ -62,8 +64,15 @@ extern const int nsignals;
 extern void signals_define_settings(void);	/* from _PG_init, in alphabetical order */
 extern double signal_limit(int n, const SignalContext *context);	/* in effect: the option, or else the setting; negative: off */
 extern double signal_critical(int n, const SignalContext *context);
+extern char *signal_value_text(int n, double value);	/* "1.5 GB", "10 s", "3" */
 
-/* Raise 22023 (with its JSON path) for an options.throttle that has unknown names, wrong types or limits out of range, or a query that does not compile. */
+/* At the end of a chunk, before it commits: does anybody wait for rows that this transaction has locked? */
+extern void signal_note_waiters(void);
+
+/*
+ * Raise 22023, with the path, for an options.throttle (JSON text; NULL: none) that has unknown names, wrong types or limits out of range, or a query that does
+ * not compile or give true or false now. The query is run as the owner, under the session's settings.
+ */
 extern void signals_check_options(const char *throttle, Oid owner);
 
 #endif

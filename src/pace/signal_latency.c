@@ -11,13 +11,12 @@
 
 #include "base/sql.h"
 #include "pace/latency.h"
-#include "pace/signal.h"
+#include "pace/signal_readers.h"
 
 #define FEW				20		/* statements say nothing about one in twenty */
 #define LIMIT_RATIO		2.0
 #define LEAST_LIMIT_MS	1.0
 
-extern Reading read_client_latency(const SignalContext *context);
 
 /* The tables that a migration changes, with their partitions and children. */
 static List *

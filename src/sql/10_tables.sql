@@ -95,7 +95,7 @@ CREATE TABLE mig.range (
     FOREIGN KEY (migration_id, step_no, relid) REFERENCES mig.task ON DELETE CASCADE
 ) WITH (fillfactor = 50);
 CREATE INDEX range_task ON mig.range (migration_id, step_no, relid);
-CREATE INDEX range_left ON mig.range (migration_id, step_no, state DESC, id) WHERE state <> 'done';
+CREATE INDEX range_left ON mig.range (migration_id, step_no, state DESC, id) WHERE state IN ('open', 'later');
 
 CREATE TABLE mig.bad_row (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -42,6 +42,11 @@ CREATE FUNCTION mig.make_identity(relation regclass, "column" name, sequence reg
 REVOKE EXECUTE ON FUNCTION mig.make_identity(regclass, name, regclass, "char") FROM PUBLIC;
 COMMENT ON FUNCTION mig.make_identity(regclass, name, regclass, "char") IS 'makes a sequence that a column of the table owns the identity of another of its columns';
 
+CREATE FUNCTION mig.make_generated(relation regclass, "column" name, expression text) RETURNS void
+    LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mig_make_generated';
+REVOKE EXECUTE ON FUNCTION mig.make_generated(regclass, name, text) FROM PUBLIC;
+COMMENT ON FUNCTION mig.make_generated(regclass, name, text) IS 'makes a column, which has its values, a stored generated one';
+
 CREATE FUNCTION mig.free_type(type oid) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_free_type';
 COMMENT ON FUNCTION mig.free_type(oid) IS 'makes the closed views of versions that have columns of a type again without it, so that the type can be dropped';

@@ -15,6 +15,11 @@ CREATE FUNCTION mig.holds(xmin xid, cmin cid, relation oid, rule_kind text, cons
 COMMENT ON FUNCTION mig.holds(xid, cid, oid, text, text, text, boolean)
     IS 'true; raises the rule''s own error for a row that the current command has written and that breaks it (rule_kind: n = NOT NULL, c = CHECK)';
 
+CREATE FUNCTION mig.holds_at(source oid, place tid, relation oid, rule_kind text, constraint_name text, column_name text, ok boolean)
+    RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 0.0001 SUPPORT mig.holds_support AS 'MODULE_PATHNAME', 'mig_holds_at';
+COMMENT ON FUNCTION mig.holds_at(oid, tid, oid, text, text, text, boolean) IS 'the same for rows of a partitioned table, by their partition and place';
+
 CREATE FUNCTION mig.marks(xmin xid, cmin cid, relation oid, place tid, number int) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 0.0001 SUPPORT mig.holds_support AS 'MODULE_PATHNAME', 'mig_marks';
 COMMENT ON FUNCTION mig.marks(xid, cid, oid, tid, int) IS 'true; remembers a row that the current command has written through a view, for mig.refers()';

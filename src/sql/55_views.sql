@@ -16,8 +16,8 @@ CREATE VIEW mig.state AS
                 ELSE 0.0 END AS percent,
            coalesce(t.rows_done, 0) AS rows_done, coalesce(t.rows_total, 0) AS rows_total,
            round(coalesce(p.by_clock, t.while_busy)::numeric) AS rows_per_second,
-           make_interval(secs => round(extract(epoch FROM nullif(mig.window_add(e.options -> 'window', c.now,
-               CASE WHEN m.phase = 'backfilling' AND NOT m.paused THEN greatest(t.rows_total - t.rows_done, 0) / p.expected END), 'infinity') - c.now))) AS eta,
+           justify_hours(make_interval(secs => round(extract(epoch FROM nullif(mig.window_add(e.options -> 'window', c.now,
+               CASE WHEN m.phase = 'backfilling' AND NOT m.paused THEN greatest(t.rows_total - t.rows_done, 0) / p.expected END), 'infinity') - c.now)))) AS eta,
            CASE WHEN w.reason IS NOT NULL OR mig.may_see(m.owner_name) THEN coalesce(w.reason, m.reason)
                 WHEN m.reason IS NOT NULL THEN '(shown to its owner)' END AS waiting_for,
            m.divergent,
@@ -54,10 +54,10 @@ COMMENT ON VIEW mig.state IS 'one row per migration: all that mig_status() and m
 
 CREATE VIEW mig.status AS
     SELECT s.name, s.phase, s.percent, s.rows_per_second, s.eta,
-           -- lines that fit beside the rest
-           regexp_replace(CASE WHEN s.paused THEN 'paused' || coalesce(': ' || coalesce(s.error, s.waiting_for), '')
-                               ELSE coalesce(s.error, s.waiting_for, CASE WHEN s.duty < 1 THEN format('works %s %% of the time', round((100 * s.duty)::numeric)) END) END,
-                          '(.{1,34})(\s+|$)(?!$)', E'\\1\n', 'g') AS note
+           -- in lines that fit beside the rest
+           rtrim(regexp_replace(CASE WHEN s.paused THEN 'paused' || coalesce(': ' || coalesce(s.error, s.waiting_for), '')
+                                     ELSE coalesce(s.error, s.waiting_for, CASE WHEN s.duty < 1 THEN format('works %s %% of the time', round((100 * s.duty)::numeric)) END) END,
+                                '(.{1,34})(\s+|$)', E'\\1\n', 'g'), E'\n') AS note
       FROM mig.state s ORDER BY s.id DESC;
 COMMENT ON VIEW mig.status IS 'one row per migration, newest first, in brief; mig_status() shows all';
 

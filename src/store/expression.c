@@ -242,22 +242,45 @@ compile_query(Expression *expr, const char *query, Node *node, Relation rel, Bit
 	return (Node *) result;
 }
 
-/* Compiles an expression into *expr. */
+/* The context in which expressions are evaluated that call nobody's functions, and so never come here again meanwhile. One is 8 kB; tables may be many. */
+static ExprContext *
+shared_context(void)
+{
+	static ExprContext *shared = NULL;
+
+	if (shared == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(CacheMemoryContext);
+
+		shared = CreateStandaloneExprContext();
+		MemoryContextSwitchTo(caller);
+	}
+	return shared;
+}
+
+/* Compiles an expression into *expr. What parsing leaves behind is several times what has to stay. */
 static void
 compile_into(Expression *expr, Relation rel, const char *sql, AttrNumber target, ArrayType *settings,
 			 Bitmapset **inputs, bool *verifiable)
 {
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), target - 1);
-	ParseState *pstate = make_parsestate(NULL);
+	MemoryContext stays = CurrentMemoryContext;
+	MemoryContext passes = AllocSetContextCreate(stays, "mig_control parsing", ALLOCSET_DEFAULT_SIZES);
+	ParseState *pstate;
 	ParseNamespaceItem *item;
-	char	   *query = psprintf("SELECT (%s\n)", sql);
+	char	   *query;
 	Node	   *node;
 
+	MemoryContextSwitchTo(passes);
+	pstate = make_parsestate(NULL);
+	query = psprintf("SELECT (%s\n)", sql);
 	pstate->p_sourcetext = query;
 	item = addRangeTableEntryForRelation(pstate, rel, AccessShareLock, makeAlias(TRANSFORM_ALIAS, NIL), false, true);
 	addNSItemToQuery(pstate, item, true, true, true);
 	node = transformExpr(pstate, raw_expression(query), EXPR_KIND_UPDATE_SOURCE);
+	MemoryContextSwitchTo(stays);
 	*inputs = columns_read(node, RelationGetDescr(rel));
+	MemoryContextSwitchTo(passes);
 	*verifiable = !pstate->p_hasSubLinks && !contain_volatile_functions(node);
 
 	expr->owner = rel->rd_rel->relowner;
@@ -265,17 +288,21 @@ compile_into(Expression *expr, Relation rel, const char *sql, AttrNumber target,
 	if (pstate->p_hasSubLinks)
 	{
 		assign_expr_collations(pstate, node);
+		MemoryContextSwitchTo(stays);
 		node = compile_query(expr, query, node, rel, *inputs);
+		MemoryContextSwitchTo(passes);
 	}
-	node = coerce_to_column(pstate, node, att);
-	expr->tree = expression_planner((Expr *) node);
+	node = (Node *) expression_planner((Expr *) coerce_to_column(pstate, node, att));
+	free_parsestate(pstate);
+	MemoryContextSwitchTo(stays);
+	expr->tree = copyObject((Expr *) node);
+	MemoryContextDelete(passes);
 	if (expr->query == NULL)
 		expr->kind = kind_of((Node *) expr->tree);
 	if (expr->kind == EXPR_GENERAL)
 		expr->settings = settings;
 	expr->state = ExecInitExpr(expr->tree, NULL);
-	expr->econtext = CreateStandaloneExprContext();
-	free_parsestate(pstate);
+	expr->econtext = expr->kind == EXPR_GENERAL ? CreateStandaloneExprContext() : shared_context();
 }
 
 /* Finds a coercion to a domain. */

@@ -9,6 +9,7 @@
 #include "store/state.h"
 
 #define MOST_WORKERS 16			/* an owner of a table is not to take all of the server's slots */
+#define MOST_PAGES 1048576		/* as mig_control.batch_pages */
 
 char *
 option_text(const char *options, const char *key)
@@ -87,17 +88,26 @@ check_option(const char *name, const char *type, OptionsUse use)
 			 errhint("Options are: %s.", names.data)));
 }
 
+/* Check an option that is a whole number from 1 on. */
+static void
+check_number(const char *options, const char *name, int most)
+{
+	char	   *value = option_text(options, name);
+
+	if (value && (strspn(value, "0123456789") != strlen(value) || strlen(value) > 7 || atoi(value) < 1 || atoi(value) > most))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" must be between 1 and %d, not %s", name, most, value)));
+}
+
 /* Check the values of those options that have a range. */
 static void
 check_values(const char *options)
 {
-	char	   *workers = option_text(options, "workers");
 	char	   *subscribers = option_text(options, "subscribers");
 
-	if (workers && (strspn(workers, "0123456789") != strlen(workers) || strlen(workers) > 2 || atoi(workers) < 1 || atoi(workers) > MOST_WORKERS))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"workers\" must be between 1 and %d, not %s", MOST_WORKERS, workers)));
+	check_number(options, "workers", MOST_WORKERS);
+	check_number(options, "batch", MOST_PAGES);
 	if (subscribers && strcmp(subscribers, "ready") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -13,7 +13,7 @@
 
 /* Make one; writes the event, too. reason may be NULL. */
 extern void override_add(int64 migration_id, const char *options, TimestampTz until, const char *reason);
-/* Write down the end of those that are over, or of all that run; each has its event. How many there were. */
-extern int	overrides_end(int64 migration_id, bool all);
+/* Write down the end of those that are over, or of all that run; each has its event. */
+extern void overrides_end(int64 migration_id, bool all);
 
 #endif

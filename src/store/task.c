@@ -20,7 +20,6 @@ static const char *const range_states[] = {
 
 #define TASK_COLUMNS "relid, relfilenode, blocks, lanes, rows_total, rows_done, divergent, missing, busy_ms"
 #define RANGE_COLUMNS "SELECT id, first_block, end_block, lane, next_block, state, migration_id, step_no, relid FROM mig.range "
-#define RANGES_AT_ONCE 64		/* to choose from; more would be read for nothing */
 
 /* TASK_COLUMNS as a struct. */
 static Task *
@@ -171,14 +170,11 @@ task_ranges(int64 migration_id, int step_no)
 	return list;
 }
 
-RangesLeft
+bool
 task_ranges_left(int64 migration_id, int step_no)
 {
-	/* 'open' and 'later' sort behind 'aside' */
-	char	   *state = admin_queryp("SELECT max(state) FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND state <> 'done'",
-									 P_int8(migration_id), P_int4(step_no))->v[0][0];
-
-	return state == NULL ? RANGES_NONE : strcmp(state, range_states[RANGE_ASIDE]) == 0 ? RANGES_ASIDE : RANGES_LEFT;
+	return admin_queryp("SELECT FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND state IN ('open', 'later') LIMIT 1",
+						P_int8(migration_id), P_int4(step_no))->n > 0;
 }
 
 int64

@@ -12,7 +12,8 @@
 #include "nodes/pg_list.h"
 #include "store/state.h"
 
-#define BAD_ROW_SAMPLES 100		/* kept per relation and kind */
+#define RANGES_AT_ONCE	256		/* to choose from; more would be read for nothing */
+#define BAD_ROW_SAMPLES	100		/* kept per relation and kind */
 
 typedef struct Task
 {
@@ -53,22 +54,14 @@ typedef struct Range
 	RangeState	state;
 } Range;
 
-/* What is not done of a step's ranges */
-typedef enum RangesLeft
-{
-	RANGES_NONE,
-	RANGES_ASIDE,				/* nothing but ranges that were put aside */
-	RANGES_LEFT
-} RangesLeft;
-
 extern Task *task_get(int64 migration_id, int step_no, Oid relid);	/* NULL: none yet */
 extern Task *task_total(int64 migration_id, int step_no);	/* sums of a step's tasks; NULL: none yet */
 extern List *tasks_of(int64 migration_id, int step_no);	/* Task *, by relid */
 extern void tasks_make(List *tasks);	/* of one step, Task * by relid; those that somebody else has made meanwhile stay */
 extern void tasks_drop(int64 migration_id, int step_no, List *relids);
-extern List *task_ranges(int64 migration_id, int step_no);	/* Range *, some of those left whose not_before has passed, open ones first */
+extern List *task_ranges(int64 migration_id, int step_no);	/* Range *, at most RANGES_AT_ONCE of those left whose not_before has passed, open ones first */
 extern Range *range_get(int64 id);	/* NULL: gone */
-extern RangesLeft task_ranges_left(int64 migration_id, int step_no);
+extern bool task_ranges_left(int64 migration_id, int step_no);	/* is any open, now or later? */
 extern int64 task_ranges_aside(int64 migration_id, int step_no, char **error);	/* put aside; *error: one's reason, NULL if there is none */
 extern void task_ranges_reopen(int64 migration_id, int step_no);	/* those put aside */
 extern int64 task_rows_done(int64 migration_id, StepKind kind);	/* of all its tasks of a kind */

@@ -4,8 +4,8 @@
  *
  * A cache entry points to a Compiled, which has a validity flag and a memory context of its own. Invalidation callbacks only flip the flag; they
  * come at any time, also while the transform is in use further up the stack (an up whose function writes to the same table, or alters
- * something). So the next transform_get() that finds the flag down does not free the old one, it retires it: retired ones are freed when the
- * transaction has ended, when no trigger can be under way.
+ * something). So the next transform_get() that finds the flag down does not free the old one, it retires it: retired ones, and those nobody has asked for
+ * since their flag went down, are freed when the transaction has ended, when no trigger can be under way.
  *
  * An error while one is built leaves the cache as it was: the new memory context hangs under the caller's until all is done.
  */
@@ -48,6 +48,17 @@ typedef struct CacheEntry
 static HTAB *cache = NULL;
 static Compiled *retired = NULL;
 static uint64 invalidations = 0;	/* grows with each callback: tells a build that something moved meanwhile */
+static bool any_invalid = false;	/* may there be an entry whose flag is down? */
+
+/* Flags a transform as invalid. */
+static void
+invalidate(CacheEntry *entry)
+{
+	if (entry->compiled == NULL)
+		return;
+	entry->compiled->valid = false;
+	any_invalid = true;
+}
 
 /* Flags all transforms as invalid, or those that depend on types. */
 static void
@@ -60,7 +71,7 @@ invalidate_all(bool only_on_types)
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
 		if (entry->compiled && (!only_on_types || entry->compiled->depends_on_types))
-			entry->compiled->valid = false;
+			invalidate(entry);
 }
 
 /* Relation cache callback. */
@@ -76,8 +87,8 @@ relation_changed(Datum arg, Oid relid)
 	}
 	invalidations++;
 	entry = hash_search(cache, &relid, HASH_FIND, NULL);
-	if (entry && entry->compiled)
-		entry->compiled->valid = false;
+	if (entry)
+		invalidate(entry);
 }
 
 /* System cache callback: a function, a type or a domain's constraint changed. */
@@ -99,12 +110,42 @@ free_compiled(Compiled *compiled)
 	MemoryContextDelete(compiled->context);
 }
 
-/* Transaction callback: frees the retired transforms. */
+/* Takes a transform that is no longer valid out of the cache; it is freed after the transaction. */
+static void
+retire(CacheEntry *entry)
+{
+	entry->compiled->next = retired;
+	retired = entry->compiled;
+	entry->compiled = NULL;
+}
+
+/* Retires the transforms whose flag is down, and forgets their tables. */
+static void
+retire_invalid(void)
+{
+	HASH_SEQ_STATUS status;
+	CacheEntry *entry;
+
+	any_invalid = false;
+	hash_seq_init(&status, cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->compiled && entry->compiled->valid)
+			continue;
+		if (entry->compiled)
+			retire(entry);
+		hash_search(cache, &entry->relid, HASH_REMOVE, NULL);
+	}
+}
+
+/* Transaction callback: frees the transforms that are out of use. */
 static void
 transaction_ended(XactEvent event, void *arg)
 {
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
+	if (any_invalid)
+		retire_invalid();
 	while (retired)
 	{
 		Compiled   *compiled = retired;
@@ -235,6 +276,17 @@ compile_pair(Relation rel, char **args, ArrayType *settings, Pair *pair)
 							  &pair->down_inputs, &pair->down_verifiable, &pair->down_sql);
 }
 
+/* Tells which pairs follow others. */
+static void
+find_followers(Transform *transform)
+{
+	for (int i = 0; i < transform->npairs; i++)
+		for (int j = 0; j < transform->npairs; j++)
+			if (i != j && transform->pairs[i].old_att == 0 && transform->pairs[j].new_att != 0 &&
+				bms_is_member(transform->pairs[j].new_att, transform->pairs[i].up_inputs))
+				transform->pairs[i].follows = transform->follows = true;
+}
+
 /* Lists the columns whose change makes a pair work, and the pairs that a write fills; tells what the whole depends on. */
 static void
 derive(Compiled *compiled)
@@ -286,6 +338,7 @@ compile(Relation rel, const Trigger *trigger)
 	for (int i = 0; i < transform->npairs; i++)
 		compile_pair(rel, &args[3 + 4 * i], settings, &transform->pairs[i]);
 	derive(compiled);
+	find_followers(transform);
 	return compiled;
 }
 
@@ -318,16 +371,8 @@ build(Relation rel)
 	MemoryContextSetParent(context, CacheMemoryContext);
 	compiled->context = context;
 	compiled->valid = (before == invalidations);
+	any_invalid |= !compiled->valid;
 	return compiled;
-}
-
-/* Takes a transform that is no longer valid out of the cache; it is freed after the transaction. */
-static void
-retire(CacheEntry *entry)
-{
-	entry->compiled->next = retired;
-	retired = entry->compiled;
-	entry->compiled = NULL;
 }
 
 /* Returns the relation's transform; see the header. */

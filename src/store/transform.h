@@ -9,6 +9,7 @@
  *	 [2] a text[] literal "{name=value,…}": the settings non-immutable expressions run under (as pg_proc.proconfig)
  *	 then 4 for each pair, in the order of their state bits:
  *	 [3+4i] old column ("" if none)   [4+4i] new column ("" if none)   [5+4i] up ("" if none)   [6+4i] down ("" if none)
+ * A pair without an old column whose up reads new columns of others is a generated column of the new version: it follows these, whoever writes.
  * up and down are SQL expressions over the table's physical columns, already fully qualified and coerced (compile/expr.c made them);
  * columns stand unqualified, or qualified by the alias TRANSFORM_ALIAS.
  *
@@ -52,6 +53,7 @@ typedef struct Pair
 	Bitmapset  *down_inputs;
 	bool		up_verifiable;	/* neither volatile nor reading tables */
 	bool		down_verifiable;
+	bool		follows;		/* up reads other pairs' new columns: the new version's generated column */
 } Pair;
 
 typedef struct Transform
@@ -63,6 +65,7 @@ typedef struct Transform
 	/* for the trigger */
 	TupleDesc	desc;			/* the table's columns; not reference-counted */
 	uint64		fillable;		/* low state bit of each pair that a write fills when it is untouched */
+	bool		follows;		/* does a pair of it? */
 	AttrNumber *watched;		/* columns that are part of a pair or read by an up or down */
 	int			nwatched;
 	TimestampTz logged_in;		/* start of the transaction that last logged a failing up */

@@ -5,13 +5,18 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/supportnodes.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
@@ -19,10 +24,12 @@
 #include "sync/rule.h"
 
 PG_FUNCTION_INFO_V1(mig_holds);
+PG_FUNCTION_INFO_V1(mig_holds_at);
 PG_FUNCTION_INFO_V1(mig_holds_support);
 PG_FUNCTION_INFO_V1(mig_closed);
 PG_FUNCTION_INFO_V1(mig_closed_write);
 PGDLLEXPORT Datum mig_holds(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum mig_holds_at(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum mig_holds_support(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum mig_closed(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum mig_closed_write(PG_FUNCTION_ARGS);
@@ -81,6 +88,18 @@ just_written(TransactionId xmin, CommandId cmin)
 	return ActiveSnapshotSet() && TransactionIdIsCurrentTransactionId(xmin) && cmin >= GetActiveSnapshot()->curcid;
 }
 
+/* Raises for the rule that the arguments from the third on tell. */
+static void
+raise_rule(FunctionCallInfo fcinfo)
+{
+	char	   *kind = text_arg(fcinfo, 3);
+	Oid			relid = PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2);
+
+	if (kind && kind[0] == 'n')
+		raise_not_null(relid, text_arg(fcinfo, 5));
+	raise_check(relid, text_arg(fcinfo, 4));
+}
+
 /*
  * mig.holds(xmin, cmin, relation, rule kind, constraint, column, ok): true, unless the row was just written and breaks the rule. As with
  * a CHECK, a rule that comes out NULL holds.
@@ -88,18 +107,47 @@ just_written(TransactionId xmin, CommandId cmin)
 Datum
 mig_holds(PG_FUNCTION_ARGS)
 {
-	char	   *kind;
-	Oid			relid;
-
 	if (PG_ARGISNULL(6) || PG_GETARG_BOOL(6))
 		PG_RETURN_BOOL(true);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || !just_written(PG_GETARG_TRANSACTIONID(0), DatumGetCommandId(PG_GETARG_DATUM(1))))
 		PG_RETURN_BOOL(true);
-	kind = text_arg(fcinfo, 3);
-	relid = PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2);
-	if (kind && kind[0] == 'n')
-		raise_not_null(relid, text_arg(fcinfo, 5));
-	raise_check(relid, text_arg(fcinfo, 4));
+	raise_rule(fcinfo);
+	PG_RETURN_BOOL(false);
+}
+
+/* Has the current command written the row at that place? For rows whose own system columns are not at hand. */
+static bool
+just_written_at(Oid relid, ItemPointer place)
+{
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+	bool		result = false;
+
+	if (rel == NULL)
+		return false;
+	if (rel->rd_rel->relkind == RELKIND_RELATION && ItemPointerIsValid(place) && ItemPointerGetBlockNumber(place) < RelationGetNumberOfBlocks(rel))
+	{
+		TupleTableSlot *slot = table_slot_create(rel, NULL);
+		bool		isnull;
+
+		if (table_tuple_fetch_row_version(rel, place, SnapshotAny, slot))
+			result = just_written(DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull)),
+								  DatumGetCommandId(slot_getsysattr(slot, MinCommandIdAttributeNumber, &isnull)));
+		ExecDropSingleTupleTableSlot(slot);
+	}
+	relation_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * mig.holds_at(source, place, relation, rule kind, constraint, column, ok): the same for a partitioned table, whose routed rows bring their partition and their place,
+ * but neither xmin nor cmin. Looks at the page only for rows that break the rule.
+ */
+Datum
+mig_holds_at(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(6) || PG_GETARG_BOOL(6) || PG_ARGISNULL(0) || PG_ARGISNULL(1) || !just_written_at(PG_GETARG_OID(0), (ItemPointer) PG_GETARG_POINTER(1)))
+		PG_RETURN_BOOL(true);
+	raise_rule(fcinfo);
 	PG_RETURN_BOOL(false);
 }
 

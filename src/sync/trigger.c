@@ -8,7 +8,8 @@
  *	 an UPDATE came through the side whose image differs from before: new := up() and state old, or old := down() and state new. Where
  *	 both differ, the side that the statement assigned; if it assigned both or neither, new.
  *	 a pair of which neither side differs is computed again when something its rule reads has changed; an untouched one is filled.
- * Rules are applied until none reads what another has just changed, downs before ups.
+ *	 a pair that follows others (a generated column of the new version) is computed again when something its rule reads has changed, and filled.
+ * Rules are applied until none reads what another has just changed, downs before ups, and those that follow last.
  *
  * A table with BEFORE ROW triggers of its users has two sync triggers, called "first" and "last", which sort around them, so that users'
  * triggers see both sides, and what they change is synced. The first one stashes the row that it returns; the last one then tells by
@@ -249,6 +250,24 @@ written_neither(Sync *sync, int i)
 	}
 }
 
+/* A pair that follows others: nobody else gives it a value. changed: its column differs from before, or it is a new row. */
+static void
+decide_follower(Sync *sync, int i, bool changed)
+{
+	const Pair *pair = &sync->transform->pairs[i];
+
+	if (changed && !sync->stashed && !sync->new->tts_isnull[pair->new_att - 1])
+		ereport(ERROR,
+				(errcode(ERRCODE_GENERATED_ALWAYS),
+				 errmsg("a generated column of the new version of table \"%s\" can only be set to DEFAULT", RelationGetRelationName(sync->rel)),
+				 errdetail("It is computed as %s.", pair->up_sql)));
+	if (pair_state(sync, i) == PAIR_UNTOUCHED)
+		set_pair_state(sync, i, PAIR_BACKFILLED);
+	else if (!changed && !inputs_differ(sync, pair->up_inputs, pair->new_att))
+		return;
+	sync->todo[i] = TODO_UP;
+}
+
 /* Decides through which side a pair was written, and so what is to be done. */
 static void
 decide(Sync *sync, int i)
@@ -257,6 +276,11 @@ decide(Sync *sync, int i)
 	bool		old_differs = pair->old_att && differs(sync, pair->old_att);
 	bool		new_differs = pair->new_att && differs(sync, pair->new_att);
 
+	if (pair->follows)
+	{
+		decide_follower(sync, i, new_differs);
+		return;
+	}
 	if (old_differs && new_differs)
 		new_differs = sync->stashed || assigned(sync, pair->new_att) || !assigned(sync, pair->old_att);
 	if (new_differs)
@@ -329,6 +353,18 @@ set_value(Sync *sync, AttrNumber attno, Datum value, bool isnull)
 	return true;
 }
 
+/* Does a pair follow one that the new version wrote? Its rule then fails as a generated column's does. */
+static bool
+follows_new(const Sync *sync, const Pair *pair)
+{
+	const Transform *transform = sync->transform;
+
+	for (int i = 0; pair->follows && i < transform->npairs; i++)
+		if (pair_state(sync, i) == PAIR_NEW && bms_is_member(transform->pairs[i].new_att, pair->up_inputs))
+			return true;
+	return false;
+}
+
 /* new := up(); when it fails the pair stays untouched. */
 static bool
 apply_up(Sync *sync, int i)
@@ -338,6 +374,11 @@ apply_up(Sync *sync, int i)
 	bool		isnull;
 	char	   *error;
 
+	if (follows_new(sync, pair))
+	{
+		value = transform_eval(pair->up, sync->new, &isnull);
+		return set_value(sync, pair->new_att, value, isnull);
+	}
 	if (transform_try(pair->up, sync->new, &value, &isnull, &error))
 		return set_value(sync, pair->new_att, value, isnull);
 	set_pair_state(sync, i, PAIR_UNTOUCHED);
@@ -396,9 +437,9 @@ mark_dependents(Sync *sync, int cause, AttrNumber changed)
 	return any;
 }
 
-/* Applies the pairs that have this to do; true if that gave others something to do. */
+/* Applies the pairs that have this to do, those that follow others or the rest; true if that gave others something to do. */
 static bool
-apply_all(Sync *sync, Todo todo)
+apply_all(Sync *sync, Todo todo, bool followers)
 {
 	bool		more = false;
 
@@ -406,7 +447,7 @@ apply_all(Sync *sync, Todo todo)
 	{
 		const Pair *pair = &sync->transform->pairs[i];
 
-		if (sync->todo[i] != todo)
+		if (sync->todo[i] != todo || pair->follows != followers)
 			continue;
 		sync->todo[i] = TODO_NONE;
 		if (todo == TODO_UP ? apply_up(sync, i) : apply_down(sync, i))
@@ -423,8 +464,9 @@ apply(Sync *sync)
 
 	for (int round = 0; more && round <= sync->transform->npairs; round++)
 	{
-		more = apply_all(sync, TODO_DOWN);
-		more |= apply_all(sync, TODO_UP);
+		more = apply_all(sync, TODO_DOWN, false);
+		more |= apply_all(sync, TODO_UP, false);
+		more |= apply_all(sync, TODO_UP, true);
 	}
 }
 
@@ -459,7 +501,9 @@ decide_insert(Sync *sync, bool through_new)
 {
 	for (int i = 0; i < sync->transform->npairs; i++)
 	{
-		if (through_new)
+		if (sync->transform->pairs[i].follows)
+			decide_follower(sync, i, true);
+		else if (through_new)
 			written_new(sync, i);
 		else
 			written_old(sync, i);

@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 our @EXPORT = qw(mig_node one configure stop_before start_ok start_held wait_for wait_until phase_of hold crash restart_after_crash kill_worker same_ok
-  empty_ok fails_ok schema_dump same_schema_ok load_file shared_file clients_begin clients_end client_errors no_crash_ok test_all);
+  empty_ok fails_ok stopped_ok schema_dump same_schema_ok load_file shared_file clients_begin clients_end client_errors no_crash_ok test_all);
 
 our $limit = $ENV{MIG_TEST_WAIT} || 120;    # seconds that any one wait may take
 
@@ -171,6 +171,23 @@ sub fails_ok
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my ($got) = $err =~ /(?:ERROR|FATAL):\s+(\w{5}):/;
 	return ok($rc != 0 && ($got // '') eq $state && (!$like || $err =~ $like), $name) || diag("wanted $state, got ", $got // 'success', ": $err");
+}
+
+# The migration is stopped by a signal (or window, hibernation, horizon), its reason is like a pattern, and it stands still: looks go on, and no row more is done.
+sub stopped_ok
+{
+	my ($node, $name, $signal, $like, $db) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $pace = 'mig.pace p JOIN mig.migration m ON m.id = p.migration_id AND m.name = ' . lit($name);
+	wait_until($node, "SELECT stopped_by IS NOT DISTINCT FROM '$signal' FROM $pace", "$name is stopped by $signal", $db) or return 0;
+	my $done = 'SELECT rows_done FROM mig_status(' . lit($name) . ')';
+	my $looked = one($node, "SELECT looked_at FROM $pace", $db);
+	wait_until($node, "SELECT looked_at > '$looked'::timestamptz + interval '1 s' AND stopped_by = '$signal' FROM $pace", "$name: it keeps looking at $signal", $db);
+	# a batch may have been under way at the first look
+	my $after = one($node, $done, $db);
+	wait_until($node, "SELECT looked_at > '$looked'::timestamptz + interval '2 s' AND stopped_by = '$signal' FROM $pace", "$name: and still does", $db);
+	is(one($node, $done, $db), $after, "$name stands still");
+	return like(one($node, 'SELECT waiting_for FROM mig_status(' . lit($name) . ')', $db), $like, "$name: the reason is shown");
 }
 
 # pg_dump --schema-only of some schemas (default: public) as a sorted list of statements, columns of a table sorted too: what two databases must

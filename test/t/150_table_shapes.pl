@@ -70,7 +70,7 @@ for my $db (sort keys %rewrites)
 CREATE EXTENSION mig_control;
 CREATE FUNCTION slow(numeric) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_sleep(0.0005); RETURN $1 * 100; END $$;
 CREATE TABLE t (id bigint PRIMARY KEY, a numeric(12,2), b text) WITH (autovacuum_enabled = off);
-INSERT INTO t SELECT i, i / 7.0, 'b' || i FROM generate_series(1, 4000) i;
+INSERT INTO t SELECT i, i / 7.0, 'b' || i FROM generate_series(1, 1500) i;
 CREATE TABLE plain AS SELECT * FROM t;
 SQL
 	start_ok($node, 'v', 'ALTER TABLE t ALTER COLUMN a TYPE bigint USING slow(a)', $options, 'running');
@@ -79,10 +79,10 @@ SQL
 	for (1 .. 5)
 	{
 		one($node, $_ % 2 ? 'VACUUM FULL t' : 'CLUSTER t USING t_pkey', 'running');
-		$midway++ if one($node, 'SELECT count(*) BETWEEN 1 AND 3999 FROM t WHERE _mig_state IS NULL', 'running') eq 't';
+		$midway++ if one($node, 'SELECT count(*) BETWEEN 1 AND 1499 FROM t WHERE _mig_state IS NULL', 'running') eq 't';
 	}
 	cmp_ok($midway, '>', 0, 'running: rewritten between two batches');
-	ready_ok('running', 4000);
+	ready_ok('running', 1500);
 	empty_ok($node, "SELECT * FROM mig.events WHERE kind IN ('failed', 'paused')", 'running: nothing failed', 'running');
 }
 

@@ -1,0 +1,152 @@
+/*
+ * signal_activity.c
+ *		Signals that come from what other sessions do at the moment.
+ *
+ * One look into the server's activity serves all of them. What a moment shows is smoothed over about a second.
+ */
+#include "base/compat.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include "access/xact.h"
+#include "storage/lock.h"
+#include "utils/backend_status.h"
+#include "utils/timestamp.h"
+
+#include "base/sql.h"
+#include "pace/signal.h"
+#include "pace/signal_readers.h"
+
+#define FADE_MS	1000
+
+/* What one look into the server's activity has found */
+typedef struct Activity
+{
+	TimestampTz now;			/* of which look; 0: none */
+	Oid			relid;
+	double		clients;		/* at work */
+	double		io;				/* of these, wait for the disk */
+	int			wraparound;		/* anti-wraparound vacuums on the table */
+	int			pid;			/* of one of them */
+} Activity;
+
+/*
+ * Clients at work are those that use, or wait for, the machine: not those that wait for a lock or sleep, nor the drivers of migrations, which also run
+ * in clients' sessions. A vacuum's query text is the autovacuum launcher's own.
+ */
+static const char activity_sql[] =
+"SELECT count(*) FILTER (WHERE at_work), count(*) FILTER (WHERE at_work AND (wait_event_type = 'IO' OR wait_event = 'WALWrite')), max(vacuum), count(vacuum)"
+" FROM (SELECT a.wait_event_type, a.wait_event,"
+" a.backend_type IN ('client backend', 'parallel worker') AND a.state IN ('active', 'fastpath function call') AND a.pid <> pg_backend_pid()"
+" AND coalesce(a.wait_event_type NOT IN ('Activity', 'Client', 'Extension', 'Lock', 'Timeout'), true)"
+" AND a.query !~* '^\\s*CALL\\s+(pg_catalog\\s*\\.\\s*)?mig_(run|tick|wait)\\M' AS at_work,"
+" CASE WHEN a.backend_type = 'autovacuum worker' AND a.query LIKE '%(to prevent wraparound)'"
+" THEN (SELECT p.pid FROM pg_stat_get_progress_info('VACUUM') p WHERE p.pid = a.pid AND p.datid = a.datid"
+" AND p.relid IN (SELECT unnest(ARRAY[c.oid, c.reltoastrelid]) FROM pg_class c WHERE c.oid = $1)) END AS vacuum"
+" FROM pg_stat_get_activity(NULL) a) s";
+
+/* Look, unless this look has been done already. */
+static const Activity *
+activity(const SignalContext *context)
+{
+	static Activity last;
+	SqlRows    *rows;
+
+	if (context->now && last.now == context->now && last.relid == context->relid)
+		return &last;
+	last.now = 0;
+	pgstat_clear_backend_activity_snapshot();
+	rows = admin_queryp(activity_sql, P_oid(context->relid));
+	last.clients = atoi(rows->v[0][0]);
+	last.io = atoi(rows->v[0][1]);
+	last.pid = rows->v[0][2] ? atoi(rows->v[0][2]) : 0;
+	last.wraparound = atoi(rows->v[0][3]);
+	last.relid = context->relid;
+	last.now = context->now;
+	return &last;
+}
+
+/* How many cores the server may use. */
+static int
+cores(void)
+{
+	static int	counted = 0;
+
+	if (mig_cores > 0)
+		return mig_cores;
+	if (counted == 0)
+	{
+#ifdef CPU_COUNT
+		cpu_set_t	set;
+
+		if (sched_getaffinity(0, sizeof(set), &set) == 0)
+			counted = CPU_COUNT(&set);
+#endif
+		if (counted <= 0)
+			counted = (int) sysconf(_SC_NPROCESSORS_ONLN);
+		if (counted <= 0)
+			counted = 1;
+	}
+	return counted;
+}
+
+Reading
+read_active_clients(const SignalContext *context)
+{
+	static Mean mean;
+	double		clients = activity(context)->clients;
+
+	return (Reading) {.known = true,.value = mean_see(&mean, clients / cores(), FADE_MS)};
+}
+
+Reading
+read_io_waits(const SignalContext *context)
+{
+	static Mean mean;
+	const Activity *a = activity(context);
+
+	return (Reading) {.known = true,.value = mean_see(&mean, a->io / Max(a->clients, cores()), FADE_MS)};
+}
+
+Reading
+read_wraparound_vacuum(const SignalContext *context)
+{
+	const Activity *a = activity(context);
+
+	return (Reading) {.known = true,.value = a->wraparound,.who = a->wraparound ? psprintf("pid %d", a->pid) : NULL};
+}
+
+/* The most sessions that waited at the end of a batch since the last reading */
+static int	waiters = 0;
+
+/* How many sessions wait for the end of a transaction of ours. The lock on its id is held once, by us. */
+static int
+waiters_for(TransactionId xid)
+{
+	LOCKTAG		tag;
+
+	if (!TransactionIdIsValid(xid))
+		return 0;
+	SET_LOCKTAG_TRANSACTION(tag, xid);
+	return Max(LockWaiterCount(&tag) - 1, 0);
+}
+
+void
+signal_note_waiters(void)
+{
+	TransactionId top = GetTopTransactionIdIfAny();
+	TransactionId sub = GetCurrentTransactionIdIfAny();
+	int			n = waiters_for(top) + (sub != top ? waiters_for(sub) : 0);
+
+	waiters = Max(waiters, n);
+}
+
+Reading
+read_waiters(const SignalContext *context)
+{
+	Reading		r = {.known = true,.value = waiters};
+
+	waiters = 0;
+	return r;
+}

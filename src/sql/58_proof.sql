@@ -1,0 +1,52 @@
+-- Proof before trust: looking before starting, and the record afterwards.
+CREATE FUNCTION mig_rehearse(definition text, rows int DEFAULT 10000, options jsonb DEFAULT '{}')
+    RETURNS TABLE (relation text, column_name text, finding text, rows bigint, found bigint, sample jsonb, note text)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_rehearse';
+COMMENT ON FUNCTION mig_rehearse(text, int, jsonb) IS 'up, down and new rules on sampled rows, without changing anything: what fails, becomes NULL or does not come back; size and time of the whole';
+
+CREATE VIEW mig.report AS
+    SELECT m.id, m.name, CASE WHEN mig.may_see_definition(m.owner_name, m.options) THEN
+        to_jsonb(m) - 'database_oid' - 'id' || jsonb_build_object(
+        'options', m.options - 'held',
+        'server_version', current_setting('server_version'), 'extension_version', (SELECT extversion FROM pg_extension WHERE extname = 'mig_control'), 'reported_at', clock_timestamp(),
+        'steps', (SELECT coalesce(jsonb_agg(to_jsonb(s) - 'migration_id' - 'relid' ORDER BY s.no), '[]') FROM mig.step s WHERE s.migration_id = m.id),
+        'tables', (SELECT coalesce(jsonb_agg(to_jsonb(t) - 'migration_id' - 'relid' ORDER BY t.no), '[]') FROM mig.migrated_table t WHERE t.migration_id = m.id),
+        'tasks', (SELECT coalesce(jsonb_agg(to_jsonb(t) - 'migration_id' - 'relid' - 'relfilenode' || jsonb_build_object('ranges_left',
+                         (SELECT count(*) FROM mig.range r WHERE r.migration_id = m.id AND r.step_no = t.step_no AND r.state <> 'done')) ORDER BY t.step_no), '[]')
+                    FROM mig.task t WHERE t.migration_id = m.id),
+        'bad_rows', (SELECT coalesce(jsonb_agg(to_jsonb(b) - 'migration_id' - 'relid' - 'id' ORDER BY b.id), '[]') FROM mig.bad_row b
+                      WHERE b.migration_id = m.id AND has_table_privilege(b.relid, 'SELECT')),
+        'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) - 'migration_id' ORDER BY e.id), '[]') FROM mig.event e WHERE e.migration_id = m.id)) END AS report
+      FROM mig.migration m
+     WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND m.system_identifier = (SELECT system_identifier FROM pg_control_system());
+COMMENT ON VIEW mig.report IS 'one JSON document per migration: what mig_report() returns';
+GRANT SELECT ON mig.report TO PUBLIC;
+
+CREATE FUNCTION mig_report(name text) RETURNS jsonb
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'mig_report';
+COMMENT ON FUNCTION mig_report(text) IS 'all that is known of a migration as one JSON document, for the record';
+
+CREATE FUNCTION mig_check_add(name text, check_name text, sql text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_check_add';
+COMMENT ON FUNCTION mig_check_add(text, text, text, jsonb) IS 'adds a business check to a migration: an assertion, or a comparison of the versions, as a whole or by segment';
+
+CREATE FUNCTION mig_check_drop(name text, check_name text) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_check_drop';
+COMMENT ON FUNCTION mig_check_drop(text, text) IS 'takes a business check away; its results stay';
+
+CREATE FUNCTION mig_check(name text, which text DEFAULT NULL)
+    RETURNS TABLE (check_name text, segment jsonb, old_value text, new_value text, ok boolean, failure text)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_check';
+COMMENT ON FUNCTION mig_check(text, text) IS 'runs business checks now, and keeps their results';
+
+CREATE VIEW mig.check_results AS
+    SELECT m.name, r.check_name, r.started_at::timestamptz(3) AS started_at, r.ms, coalesce(r.wrong = 0 AND r.failure IS NULL AND r.ended_at IS NOT NULL, false) AS green, r.failure,
+           CASE WHEN mig.may_see(m.owner_name) THEN x.segment END AS segment,
+           CASE WHEN mig.may_see(m.owner_name) THEN x.old_value END AS old_value, CASE WHEN mig.may_see(m.owner_name) THEN x.new_value END AS new_value, x.ok, r.run_by
+      FROM mig.check_run r JOIN mig.migration m ON m.id = r.migration_id LEFT JOIN mig.check_result x ON x.run_id = r.id
+     WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND m.system_identifier = (SELECT system_identifier FROM pg_control_system())
+     ORDER BY r.id DESC, x.ok;
+COMMENT ON VIEW mig.check_results IS 'runs of business checks, newest first, one row per segment';
+GRANT SELECT ON mig.check_results TO PUBLIC;
