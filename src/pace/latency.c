@@ -6,12 +6,14 @@
  * a slot that has changed hands meanwhile. `generation` tells sessions that there are other tables to watch; each keeps those of its database.
  *
  * A statement counts once: those that run inside it, in functions and triggers, are part of it. What is timed is ExecutorRun, which waits for rows,
- * buffers and the client, and for a write also ExecutorFinish, in which the AFTER triggers run; the time between two fetches from a cursor is the client's own.
+ * buffers and the client, and for a write also ExecutorFinish, in which the AFTER triggers run, and the commit, if it is the last of its transaction. The
+ * time between two fetches from a cursor, or before a COMMIT, is the client's own.
  */
 #include "base/compat.h"
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
@@ -99,6 +101,7 @@ static uint64 known_generation = 0;
 
 static bool running = false;	/* inside a statement that is timed */
 static Timed unfinished;		/* a write that has run, and whose ExecutorFinish is to come */
+static Timed uncommitted;		/* the transaction's last write, its slot NULL if there is none */
 
 static Slot *working_on = NULL; /* this process works on that slot's migration */
 static uint64 working_incarnation = 0;
@@ -537,6 +540,37 @@ time_executor_run(QueryDesc *query, ScanDirection direction, uint64 count MIG_EX
 		unfinished = t;
 }
 
+/* At the end of a transaction, time its commit as part of its last write. */
+static void
+time_commit(XactEvent event, void *arg)
+{
+	if (uncommitted.slot == NULL)
+		return;
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+	{
+		timed_begin(&uncommitted);
+		return;
+	}
+	if (running)
+		timed_end(&uncommitted);
+	timed_count(&uncommitted);
+	uncommitted.slot = NULL;
+}
+
+/* A write has ended, and may be its transaction's last one. */
+static void
+await_commit(const Timed *t)
+{
+	static bool callback_registered = false;
+
+	if (!callback_registered)
+		RegisterXactCallback(time_commit, NULL);
+	callback_registered = true;
+	if (uncommitted.slot)
+		timed_count(&uncommitted);
+	uncommitted = *t;
+}
+
 /* What finishes a statement, but for us. */
 static void
 finish_next(QueryDesc *query)
@@ -564,12 +598,15 @@ time_executor_finish(QueryDesc *query)
 	{
 		finish_next(query);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		timed_end(&t);
 		timed_count(&t);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	timed_end(&t);
+	await_commit(&t);
 }
 
 void
