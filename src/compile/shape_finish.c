@@ -409,12 +409,15 @@ check_family(const Table *t)
 	if (names == NULL || !(t->partitioned || t->children))
 		return;
 	what = sql_textp("WITH RECURSIVE f AS (SELECT inhrelid AS oid FROM pg_inherits WHERE inhparent = $1 UNION SELECT i.inhrelid FROM pg_inherits i JOIN f ON f.oid = i.inhparent)"
-					 " SELECT min(what) FROM (SELECT format('%s on table %s', pg_describe_object(d.classid, d.objid, 0), f.oid::regclass) AS what FROM f"
+					 " SELECT min(what) FROM (SELECT format('%s on table %s', CASE WHEN w.oid IS NULL THEN pg_describe_object(d.classid, d.objid, 0)"
+					 "  ELSE pg_describe_object('pg_class'::regclass, w.ev_class, 0) END, f.oid::regclass) AS what FROM f"
 					 " JOIN pg_attribute a ON a.attrelid = f.oid AND a.attname::text = ANY ($2::text[])"
 					 " JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.refobjsubid = a.attnum AND d.deptype IN ('n', 'a')"
 					 " LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
 					 " LEFT JOIN pg_trigger g ON d.classid = 'pg_trigger'::regclass AND g.oid = d.objid"
-					 " WHERE d.classid <> 'pg_attrdef'::regclass AND NOT (d.classid = 'pg_class'::regclass AND d.objid = f.oid)"
+					 " LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid LEFT JOIN pg_class v ON v.oid = w.ev_class LEFT JOIN pg_namespace n ON n.oid = v.relnamespace"
+					 " WHERE NOT coalesce(n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema), false)"
+					 " AND d.classid <> 'pg_attrdef'::regclass AND NOT (d.classid = 'pg_class'::regclass AND d.objid = f.oid)"
 					 " AND NOT (d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = d.objid AND i.inhrelid <> f.oid))"
 					 " AND NOT coalesce(k.coninhcount > 0 OR k.conparentid <> 0, false) AND NOT coalesce(g.tgparentid <> 0, false)"
 					 " AND NOT EXISTS (SELECT FROM pg_constraint c JOIN pg_inherits i ON i.inhrelid = c.conindid WHERE c.oid = k.oid)"

@@ -495,3 +495,21 @@ verify_restart(const Migration *mig, const Step *step)
 {
 	(void) leaves_align(mig, step, lay_check, true);
 }
+
+double
+verify_table_pages(Oid relid)
+{
+	double		pages = 0;
+	ListCell   *lc;
+
+	foreach(lc, leaves_of(relid))
+	{
+		Relation	rel = try_table_open(lfirst_oid(lc), AccessShareLock);
+
+		if (rel == NULL)
+			continue;
+		pages += RelationGetNumberOfBlocks(rel);
+		table_close(rel, NoLock);
+	}
+	return pages;
+}
