@@ -22,6 +22,7 @@
 #include "control/finish.h"
 #include "control/lifecycle.h"
 #include "store/options.h"
+#include "store/pace_state.h"
 #include "store/override.h"
 
 PG_FUNCTION_INFO_V1(mig_pause);
@@ -88,6 +89,7 @@ mig_resume(PG_FUNCTION_ARGS)
 
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_resume");
+	pace_state_wake(mig->id);
 	if (mig->paused)
 	{
 		finish_retry(mig);
