@@ -30,6 +30,7 @@ int			mig_hibernations = 5;
 int			mig_lanes = 16;
 int			mig_range_pages = 8192;
 int			mig_naptime = 1000;
+int			mig_nice = 10;
 int			mig_own_statements = OWN_NOT;
 char	   *mig_stop_before = NULL;
 
@@ -69,6 +70,8 @@ settings_define(void)
 			   &mig_max_workers, 2, 1, 64, PGC_SIGHUP, 0);
 	define_int("mig_control.naptime", "Longest pause between two looks when there is nothing to do.", NULL,
 			   &mig_naptime, 1000, 1, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("mig_control.nice", "By how much workers lower their priority while they fill and check rows.", "As nice(1) counts: 0 not at all, 19 to the lowest.",
+			   &mig_nice, 10, 0, 19, PGC_SIGHUP, 0);
 	define_int("mig_control.own_statements", "Whose statements are being run: for the engine itself.", NULL,
 			   &mig_own_statements, OWN_NOT, OWN_NOT, OWN_HIDDEN, PGC_SUSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE);
 	define_int("mig_control.range_pages", "Pages of a range, over which the backfill goes lane by lane.", NULL,

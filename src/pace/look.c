@@ -123,6 +123,8 @@ read_signal(Look *l, int n)
 	}
 	if (g->limit == 0 && g->reading.limit > 0)
 		g->limit = g->reading.limit;
+	else
+		g->reading.base = 0;
 	if (g->reading.known)
 		g->utilisation = utilisation(&signals[n], &g->reading, g->limit);
 }
