@@ -28,6 +28,7 @@ int			mig_chunk_wal = 65536;
 int			mig_hibernate = 60000;
 int			mig_hibernations = 5;
 int			mig_lanes = 16;
+int			mig_on_held_horizon = 60 * 1000;
 int			mig_range_pages = 8192;
 int			mig_naptime = 1000;
 int			mig_own_statements = OWN_NOT;
@@ -69,6 +70,9 @@ settings_define(void)
 			   &mig_max_workers, 2, 1, 64, PGC_SIGHUP, 0);
 	define_int("mig_control.naptime", "Longest pause between two looks when there is nothing to do.", NULL,
 			   &mig_naptime, 1000, 1, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("mig_control.on_held_horizon", "How long the backfill waits for a transaction, slot or standby that holds dead rows back.",
+			   "For each of them at most so long; then it goes on, and the table grows. 0: it never waits. -1: for as long as it takes.",
+			   &mig_on_held_horizon, 60 * 1000, -1, INT_MAX, PGC_USERSET, GUC_UNIT_MS);
 	define_int("mig_control.own_statements", "Whose statements are being run: for the engine itself.", NULL,
 			   &mig_own_statements, OWN_NOT, OWN_NOT, OWN_HIDDEN, PGC_SUSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE);
 	define_int("mig_control.range_pages", "Pages of a range, over which the backfill goes lane by lane.", NULL,
