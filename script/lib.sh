@@ -56,6 +56,8 @@ scratch_exit() {
 		[ -f "$pid" ] && as_user "$PGBIN/pg_ctl" -s -D "${pid%/*}" -m immediate stop >/dev/null 2>&1
 	done
 	wait 2>/dev/null
+	# what a script has mounted there (script/test): also if a process still has files open
+	while mountpoint -q "$SCRATCH/disk" 2>/dev/null; do umount "$SCRATCH/disk" 2>/dev/null || umount -l "$SCRATCH/disk" || break; done
 	[ -n "$KEEP_SCRATCH" ] || rm -rf -- "$SCRATCH"
 	exit $status
 }

@@ -1,5 +1,9 @@
 -- The laws of pacing: sizes of chunks, and duty. Pure arithmetic.
-\ir ../test/sql/helper.sql
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helper :abs_srcdir '/test/sql/helper.sql'
+\i :helper
+\pset format unaligned
+\pset null NULL
 \pset footer off
 -- A size stays until 11 chunks of it are known; then it grows by at most a half
 SELECT mig.chunk_sizes(array_fill(1.0::float8, ARRAY[23]));

@@ -38,6 +38,13 @@ SELECT finding, found FROM rehearsed('ALTER TABLE acc ALTER balance TYPE bigint'
 SELECT count(*) FROM written;
 DROP TABLE written;
 DROP FUNCTION writes;
+-- Partitions
+CREATE TABLE parted (id int, a text) PARTITION BY RANGE (id);
+CREATE TABLE parted1 PARTITION OF parted FOR VALUES FROM (0) TO (100);
+CREATE TABLE parted2 PARTITION OF parted FOR VALUES FROM (100) TO (1000);
+INSERT INTO parted SELECT g, CASE WHEN g IN (5, 105) THEN 'bad' ELSE g::text END FROM generate_series(1, 500) g;
+SELECT finding, rows, CASE WHEN finding <> 'time' THEN found END AS found FROM rehearsed('ALTER TABLE parted ALTER a TYPE int', '{"parted.a": "a::int"}');
+DROP TABLE parted;
 -- Bad input
 SELECT d, r, o FROM (VALUES (1, 'ALTER TABLE acc ALTER nothing TYPE int', 10), (2, 'ALTER TABLE acc ALTER qty TYPE int', 0), (3, 'ALTER TABLE acc ALTER qty TYPE int', 1000001), (4, '{"operations": 1}', 10)) x(n, d, r),
 	mt.try('SELECT count(*) FROM mig_rehearse(%L, %L)', d, r::text) o ORDER BY n;

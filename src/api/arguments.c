@@ -63,11 +63,11 @@ arg_jsonb(FunctionCallInfo fcinfo, int n)
 }
 
 char *
-settle_options(const char *options, Oid owner)
+settle_options(const char *options, const Migration *mig)
 {
 	char	   *windows = windows_settle(option_json(options, "window"));
 
-	signals_check_options(option_json(options, "throttle"), owner);
+	signals_check_options(option_json(options, "throttle"), mig ? mig->owner : GetUserId(), mig ? mig->settings : NULL);
 	horizon_check_option(option_text(options, "on_held_horizon"));
 	if (windows)
 		options = sql_textp("SELECT ($1 || jsonb_build_object('window', $2))::text", P_jsonb(options), P_jsonb(windows));

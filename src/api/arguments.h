@@ -17,8 +17,11 @@ extern char *arg_text(FunctionCallInfo fcinfo, int n);
 extern char *arg_text_required(FunctionCallInfo fcinfo, int n, const char *name);	/* 22004 when NULL */
 extern char *arg_jsonb(FunctionCallInfo fcinfo, int n);	/* jsonb as text; "{}" when NULL */
 
-/* Check those options that rooms above store/ know about (22023), for migrations of that owner, and make them independent of the session. */
-extern char *settle_options(const char *options, Oid owner);
+/*
+ * Check those options that rooms above store/ know about (22023), and make them independent of the session. mig: whose they are to be; NULL: the caller's
+ * own, which is about to start.
+ */
+extern char *settle_options(const char *options, const Migration *mig);
 
 /* The migration of that name (42704), or the only active one of the current schema when the name is NULL (42704, or 55000 if several). */
 extern Migration *find_migration(const char *name);

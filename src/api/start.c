@@ -70,7 +70,7 @@ mig_plan(PG_FUNCTION_ARGS)
 	unpack_arguments(fcinfo, &name, &definition, &options);
 	plan = plan_compile(name, definition, options, AccessShareLock);
 	lint_plan(plan);
-	(void) settle_options(plan->options, GetUserId());
+	(void) settle_options(plan->options, NULL);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, plan->steps)
 		put_step((ReturnSetInfo *) fcinfo->resultinfo, lfirst(lc));
@@ -141,7 +141,7 @@ start_plan(MigPlan *plan, const char *definition)
 	mig.schema = plan->schema;
 	mig.version_schema = plan->version_schema;
 	mig.definition = (char *) definition;
-	mig.options = settle_options(plan->options, GetUserId());
+	mig.options = settle_options(plan->options, NULL);
 	mig.owner = GetUserId();
 	mig.settings = plan->settings;
 	migration_forget_former(plan->version_schema);

@@ -22,6 +22,7 @@
 #include "control/finish.h"
 #include "control/lifecycle.h"
 #include "store/options.h"
+#include "store/pace_state.h"
 #include "store/override.h"
 
 PG_FUNCTION_INFO_V1(mig_pause);
@@ -88,6 +89,7 @@ mig_resume(PG_FUNCTION_ARGS)
 
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_resume");
+	pace_state_wake(mig->id);
 	if (mig->paused)
 	{
 		finish_retry(mig);
@@ -109,7 +111,7 @@ mig_set(PG_FUNCTION_ARGS)
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_set");
 	options_check(changes, OPTIONS_SET);
-	changes = settle_options(changes, mig->owner);
+	changes = settle_options(changes, mig);
 	migration_set_options(mig->id, options_merge(mig->options, changes));
 	event_write(mig->id, "set", sql_textp("SELECT (jsonb_build_object('options', $1) || jsonb_strip_nulls(jsonb_build_object('reason', $2)))::text",
 										  P_jsonb(changes), P_text(reason)));
@@ -154,7 +156,7 @@ mig_override(PG_FUNCTION_ARGS)
 				 errmsg("no options are to be overridden"),
 				 errhint("NULL ends the overrides that run.")));
 	options_check(options, OPTIONS_OVERRIDE);
-	options = settle_options(options, mig->owner);
+	options = settle_options(options, mig);
 	if (!PG_ARGISNULL(1))
 		until = override_end(PG_GETARG_INTERVAL_P(2));
 	if (until == 0)

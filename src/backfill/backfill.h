@@ -24,6 +24,8 @@ typedef enum UnitResult
 extern UnitResult backfill_unit(const Migration *mig, const Step *step, char **why);
 /* Visit the whole table once more, without lanes: nearly all rows are filled. Forgets reported rows. */
 extern void backfill_restart(const Migration *mig, const Step *step);
+/* Fill, within the transaction, a table that nobody uses yet; it has the sync trigger. */
+extern void backfill_at_once(const Migration *mig, Oid relid);
 extern void backfill_release(void);		/* give up the claimed range, if any */
 extern bool backfill_put_aside(const char *error);	/* leave the claimed range for last; false: there is none */
 extern int	backfill_claimable(const Migration *mig, const Step *step);	/* ranges another worker could take */

@@ -579,3 +579,27 @@ backfill_claimable(const Migration *mig, const Step *step)
 	}
 	return n;
 }
+
+void
+backfill_at_once(const Migration *mig, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, leaves_of(relid))
+	{
+		Relation	rel = table_open(lfirst_oid(lc), RowExclusiveLock);
+		const char *unfilled = transform_unfilled_sql(transform_get(rel));
+		Identity	saved;
+		int64		failed;
+
+		if (unfilled)
+		{
+			update_begin(&saved, mig, rel);
+			sync_backfill_begin();
+			(void) touch_rows(rel, unfilled, 0, NULL);
+			(void) sync_backfill_end(&failed);
+			identity_end(&saved);
+		}
+		table_close(rel, NoLock);
+	}
+}

@@ -347,7 +347,8 @@ swap_sql(const MigPlan *p, const Table *t, bool has_inner, List *indexes)
 	if (has_inner)
 		appendStringInfo(&buf, "DROP VIEW %s;\n", sql_qualified(p->inner_schema, t->new_name));
 	if (shape_has_pairs(t))
-		appendStringInfo(&buf, "DROP TRIGGER IF EXISTS " FIRST_TRIGGER " ON %s;\nDROP TRIGGER " LAST_TRIGGER " ON %s;\n", table, table);
+		foreach(lc, shape_trigger_tables(t))
+			appendStringInfo(&buf, "DROP TRIGGER IF EXISTS " FIRST_TRIGGER " ON %s;\nDROP TRIGGER IF EXISTS " LAST_TRIGGER " ON %s;\n", (char *) lfirst(lc), (char *) lfirst(lc));
 	foreach(lc, t->foreign_keys)
 		if (((ForeignKey *) lfirst(lc))->trigger)
 			appendStringInfo(&buf, "DROP TRIGGER %s ON %s;\n", quote_identifier(((ForeignKey *) lfirst(lc))->trigger), table);

@@ -299,7 +299,8 @@ expr_text(Node *expr, List *columns)
 	AtEOXact_GUC(false, level);
 	while (*text == ' ')
 		text++;
-	Assert(strncmp(text, "SELECT ", 7) == 0);
+	/* a CASE begins on a line of its own */
+	Assert(strncmp(text, "SELECT", 6) == 0 && isspace((unsigned char) text[6]));
 	return text + 7;
 }
 

@@ -4,7 +4,7 @@
  *
  * A plain index: an empty one of each partitioned table first, then those of the partitions CONCURRENTLY, each attached to the one above; when the last is, the
  * whole is valid. A key: those of the leaves CONCURRENTLY; in the swap each becomes its leaf's constraint, and ADD CONSTRAINT on the partitioned table finds
- * them and builds nothing (USING INDEX is not to be had there). Owns no state.
+ * them and builds nothing (USING INDEX is not to be had there). Partitions may come and go meanwhile: what is to be done to one in the swap is done if it is there. Owns no state.
  */
 #include "base/compat.h"
 
@@ -95,13 +95,19 @@ index_above(const Table *t, const IndexBuild *top, List *parts, const IndexPart 
 	return sql_qualified(t->schema, top->hidden);
 }
 
-/* A part takes the name of what it is a copy of. */
+/* What is to be done to a part in the swap, if it is still there by then. */
 static void
-finish_part(StringInfo buf, const IndexPart *part)
+finish_part(StringInfo buf, const Table *t, const IndexPart *part, const char *sql)
 {
-	if (part->old_name == NULL)
-		return;
-	appendStringInfo(buf, "ALTER INDEX %s RENAME TO %s;\n%s", sql_qualified(part->schema, part->name), quote_identifier(part->old_name), part->finish_sql);
+	appendStringInfo(buf, "SELECT mig.for_partition(%s::pg_catalog.regclass, %s, %s, %s);\n", quote_literal_cstr(sql_qualified(t->schema, t->name)),
+					 quote_literal_cstr(sql_qualified(part->schema, part->table)), quote_literal_cstr(sql_qualified(part->schema, part->name)), quote_literal_cstr(sql));
+}
+
+/* Partitions that came meanwhile have indexes with names of the migration's. */
+static void
+finish_names(StringInfo buf, const Table *t)
+{
+	appendStringInfo(buf, "SELECT mig.name_partition_indexes(%s::pg_catalog.regclass);\n", quote_literal_cstr(sql_qualified(t->schema, t->name)));
 }
 
 List *
@@ -123,8 +129,11 @@ index_part_builds(const Table *t, IndexBuild *top, const char *body, List *parts
 		builds = lappend(builds, part_build(part, ShareUpdateExclusiveLock,
 											psprintf("ALTER INDEX %s ATTACH PARTITION %s", index_above(t, top, parts, part), sql_qualified(part->schema, part->name)),
 											part->dropped_with_top ? NULL : psprintf("DROP INDEX IF EXISTS %s", top_name)));
-		finish_part(&finish, part);
+		if (part->old_name)
+			finish_part(&finish, t, part, psprintf("ALTER INDEX %s RENAME TO %s;\n%s", sql_qualified(part->schema, part->name), quote_identifier(part->old_name),
+												   part->finish_sql));
 	}
+	finish_names(&finish, t);
 	top->finish_sql = psprintf("%s%s", top->finish_sql ? top->finish_sql : "", finish.data);
 	return builds;
 }
@@ -149,8 +158,9 @@ index_part_key_builds(const Table *t, IndexBuild *top, const char *body, List *p
 		b->name = top->name;
 		b->note = builds == NIL ? top->note : NULL;
 		builds = lappend(builds, b);
-		appendStringInfo(&finish, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s;\n%s", sql_qualified(part->schema, part->table),
-						 quote_identifier(part->old_name ? part->old_name : part->name), key, quote_identifier(part->name), part->finish_sql ? part->finish_sql : "");
+		finish_part(&finish, t, part, psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s;\n%s", sql_qualified(part->schema, part->table),
+											   quote_identifier(part->old_name ? part->old_name : part->name), key, quote_identifier(part->name),
+											   part->finish_sql ? part->finish_sql : ""));
 	}
 	top->create_sql = NULL;
 	top->undo = NULL;

@@ -174,19 +174,31 @@ trigger_arguments(const MigPlan *plan, const Table *t, const char *which)
 static void
 add_trigger(Builder *b, const Table *t, const char *trigger, const char *which)
 {
-	const char *table = sql_qualified(t->schema, t->name);
+	const char *arguments = trigger_arguments(b->plan, t, which);
+	StringInfoData sql;
+	StringInfoData undo;
+	ListCell   *lc;
 
-	add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock,
-			 psprintf("CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION mig.sync(%s);\n"
-					  "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", trigger, table, trigger_arguments(b->plan, t, which), table, trigger),
-			 psprintf("DROP TRIGGER IF EXISTS %s ON %s", trigger, table))->superuser = true;
+	initStringInfo(&sql);
+	initStringInfo(&undo);
+	foreach(lc, shape_trigger_tables(t))
+	{
+		const char *table = lfirst(lc);
+		const char *separator = foreach_current_index(lc) ? ";\n" : "";
+
+		appendStringInfo(&sql, "%sCREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION mig.sync(%s);\n"
+						 "ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", separator, trigger, table, arguments, table, trigger);
+		appendStringInfo(&undo, "%sDROP TRIGGER IF EXISTS %s ON %s", separator, trigger, table);
+	}
+	add_step(b, STEP_EXPAND, STEP_SQL, t, AccessExclusiveLock, sql.data, undo.data)->superuser = true;
 }
 
-/* Does the table have BEFORE ROW triggers of its own? */
+/* Does the table, or one below it, have BEFORE ROW triggers of its own? */
 static bool
 has_before_row_triggers(const Table *t)
 {
-	return sql_textp("SELECT 1 FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal AND tgtype & 3 = 3 AND tgtype & 20 <> 0",
+	return sql_textp("WITH RECURSIVE f AS (SELECT $1 AS oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN f ON f.oid = i.inhparent)"
+					 " SELECT 1 FROM pg_trigger JOIN f ON f.oid = tgrelid WHERE NOT tgisinternal AND tgtype & 3 = 3 AND tgtype & 20 <> 0 LIMIT 1",
 					 P_oid(t->relid)) != NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -71,7 +72,7 @@ kind_refusal(Oid relid)
 					 " WHEN c.relnamespace = 'pg_catalog'::regnamespace OR n.nspname IN ('information_schema', 'mig')"
 					 "  OR n.nspname LIKE 'pg\\_toast%' THEN 'It is a system table.'"
 					 " WHEN c.relispartition THEN format('It is a partition of %s.', (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = c.oid))"
-					 " WHEN c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) THEN 'It takes part in inheritance.'"
+					 " WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid) THEN format('It inherits from %s.', (SELECT min(inhparent::regclass::text) FROM pg_inherits WHERE inhrelid = c.oid))"
 					 " WHEN (SELECT amname FROM pg_am WHERE oid = c.relam) <> 'heap' THEN 'Its table access method is not heap.'"
 					 " WHEN c.relrowsecurity AND c.relforcerowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE oid = c.relowner)"
 					 "  THEN 'Its row-level security is forced on its owner, as whom every row is converted: NO FORCE it, or give the owner BYPASSRLS.'"
@@ -80,6 +81,25 @@ kind_refusal(Oid relid)
 					 "  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') END"
 					 " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
 					 P_oid(relid));
+}
+
+/* Why one of the tables below rules it out; NULL if none does. */
+static const char *
+family_refusal(Oid relid)
+{
+	StringInfoData oids;
+	ListCell   *lc;
+
+	initStringInfo(&oids);
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+		if (lfirst_oid(lc) != relid)
+			appendStringInfo(&oids, "%s%u", oids.len ? "," : "", lfirst_oid(lc));
+	if (oids.len == 0)
+		return NULL;
+	return sql_textp("SELECT format(CASE WHEN c.relkind = 'f' THEN '%s is a foreign table.' WHEN c.relpersistence = 't' THEN '%s is a temporary table.'"
+					 "  WHEN a.amname <> 'heap' THEN 'The table access method of %s is not heap.' ELSE '%s has several parents.' END, c.oid::regclass)"
+					 " FROM pg_class c LEFT JOIN pg_am a ON a.oid = c.relam WHERE c.oid = ANY ($1::oid[]) AND (c.relkind = 'f' OR c.relpersistence = 't' OR a.amname <> 'heap'"
+					 "  OR (SELECT count(*) FROM pg_inherits WHERE inhrelid = c.oid) > 1) ORDER BY c.oid::regclass::text LIMIT 1", P_text(psprintf("{%s}", oids.data)));
 }
 
 /* The publications with live subscribers that send this table, NULL if there are none. */
@@ -111,6 +131,8 @@ check_table(Table *t, bool subscribers_ready)
 	char	   *publications;
 	char	   *reserved;
 
+	if (reason == NULL)
+		reason = family_refusal(t->relid);
 	if (reason)
 		refuse(t->name, reason, NULL);
 	reserved = reserved_name(t);
@@ -351,6 +373,8 @@ shape_load(Oid relid, LOCKMODE lock, bool subscribers_ready)
 	resolve_generated(t);
 	load_constraints(t);
 	load_indexes(t);
+	if (!t->partitioned && has_subclass(relid))
+		t->children = list_delete_oid(find_all_inheritors(relid, NoLock, NULL), relid);
 	t->comment = sql_textp("SELECT obj_description($1, 'pg_class')", P_oid(relid));
 	AtEOXact_GUC(false, level);
 	return t;
@@ -614,4 +638,16 @@ shape_has_pairs(const Table *t)
 			return true;
 	}
 	return false;
+}
+
+List *
+shape_trigger_tables(const Table *t)
+{
+	List	   *tables = list_make1(sql_qualified(t->schema, t->name));
+	ListCell   *lc;
+
+	/* partitions have theirs from the partitioned table; children have not */
+	foreach(lc, t->children)
+		tables = lappend(tables, sql_relation_name(lfirst_oid(lc)));
+	return tables;
 }

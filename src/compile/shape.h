@@ -170,7 +170,8 @@ struct Table
 	char	   *name;			/* as it is */
 	char	   *new_name;		/* as the new version sees it */
 	Oid			owner;
-	bool		partitioned;	/* its rows are in partitions: only what changes no row can be done */
+	bool		partitioned;	/* its rows are in partitions */
+	List	   *children;		/* OIDs of the tables that inherit from it, unless it is partitioned; NIL: none */
 	int			natts;			/* attribute numbers in use */
 	List	   *columns;		/* Column *, in table order, added ones last, dropped ones too */
 	List	   *constraints;	/* Constr * */
@@ -220,6 +221,7 @@ extern List *shape_final_bindings(const Table *table, List *snapshot);	/* names 
 extern const char *column_physical(const Column *column);	/* name of the physical column that holds its new value during the migration */
 extern bool column_is_pair(const Column *column);	/* does the sync trigger keep it? */
 extern bool column_brings_default(const Column *column);	/* does the physical column of an added one have the new version's default already? */
+extern List *shape_trigger_tables(const Table *table);	/* char *, qualified: those that need sync triggers of their own: the table and its children */
 extern bool shape_has_pairs(const Table *table);
 
 /* SQL of a type: "numeric(14,2)", with COLLATE where it is not the type's own */

@@ -348,18 +348,7 @@ finish_rules(Table *t)
 	}
 }
 
-/* Refuse an operation on a partitioned table. */
-static void
-refuse_partitioned(const Table *t, const char *what, const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("%s \"%s\" of partitioned table \"%s\" cannot be made or changed online yet", what, name, t->name),
-			 errdetail("On a partitioned table a migration can make, rename and drop indexes, rename, drop columns and constraints, and set defaults and comments."),
-			 errhint("Run it by itself, when no migration of the table is active.")));
-}
-
-/* Refuse what a partitioned table's rows would have to be converted or held to rules for. */
+/* Refuse what cannot be done online on a partitioned table. */
 static void
 check_partitioned(const Table *t)
 {
@@ -376,13 +365,70 @@ check_partitioned(const Table *t)
 			gone = bms_add_member(gone, c->att - FirstLowInvalidHeapAttributeNumber);
 	}
 	foreach(lc, t->foreign_keys)
-		refuse_partitioned(t, "foreign key", ((ForeignKey *) lfirst(lc))->name);
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("foreign key \"%s\" of partitioned table \"%s\" cannot be made online", ((ForeignKey *) lfirst(lc))->name, t->name),
+				 errdetail("PostgreSQL cannot add a foreign key to a partitioned table without checking its rows at once."),
+				 errhint("Run it by itself, when no migration of the table is active.")));
 	rel = table_open(t->relid, NoLock);
 	if (has_partition_attrs(rel, gone, &in_expression))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("a column of table \"%s\" cannot be dropped or converted because it is part of the partition key", t->name)));
 	table_close(rel, NoLock);
+}
+
+/* The names of present columns that the swap drops, as a text[] literal. */
+static char *
+names_gone(const Table *t)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, t->columns)
+	{
+		const Column *c = lfirst(lc);
+
+		if (c->att != 0 && (c->dropped || c->second))
+			appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", quote_literal_cstr(c->old_name));
+	}
+	return buf.len ? sql_text(psprintf("SELECT (ARRAY[%s]::text[])::text", buf.data)) : NULL;
+}
+
+/*
+ * Refuse, by name, what a partition or child has of its own on columns that the swap drops: an index, a CHECK, a trigger, … would go with them, or keep them from going.
+ * What belongs to the table's own is carried with that.
+ */
+static void
+check_family(const Table *t)
+{
+	char	   *names = names_gone(t);
+	char	   *what;
+
+	if (names == NULL || !(t->partitioned || t->children))
+		return;
+	what = sql_textp("WITH RECURSIVE f AS (SELECT inhrelid AS oid FROM pg_inherits WHERE inhparent = $1 UNION SELECT i.inhrelid FROM pg_inherits i JOIN f ON f.oid = i.inhparent)"
+					 " SELECT min(what) FROM (SELECT format('%s on table %s', CASE WHEN w.oid IS NULL THEN pg_describe_object(d.classid, d.objid, 0)"
+					 "  ELSE pg_describe_object('pg_class'::regclass, w.ev_class, 0) END, f.oid::regclass) AS what FROM f"
+					 " JOIN pg_attribute a ON a.attrelid = f.oid AND a.attname::text = ANY ($2::text[])"
+					 " JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.refobjsubid = a.attnum AND d.deptype IN ('n', 'a')"
+					 " LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
+					 " LEFT JOIN pg_trigger g ON d.classid = 'pg_trigger'::regclass AND g.oid = d.objid"
+					 " LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid LEFT JOIN pg_class v ON v.oid = w.ev_class LEFT JOIN pg_namespace n ON n.oid = v.relnamespace"
+					 " WHERE NOT coalesce(n.nspname LIKE '\\_mig\\_%' OR n.nspname IN (SELECT schema_name FROM mig.version_schema), false)"
+					 " AND d.classid <> 'pg_attrdef'::regclass AND NOT (d.classid = 'pg_class'::regclass AND d.objid = f.oid)"
+					 " AND NOT (d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = d.objid AND i.inhrelid <> f.oid))"
+					 " AND NOT coalesce(k.coninhcount > 0 OR k.conparentid <> 0, false) AND NOT coalesce(g.tgparentid <> 0, false)"
+					 " AND NOT EXISTS (SELECT FROM pg_constraint c JOIN pg_inherits i ON i.inhrelid = c.conindid WHERE c.oid = k.oid)"
+					 " UNION ALL SELECT format('column %I on table %s, which it did not get from its parent', a.attname, f.oid::regclass) FROM f"
+					 " JOIN pg_attribute a ON a.attrelid = f.oid AND a.attname::text = ANY ($2::text[]) AND a.attislocal) x", P_oid(t->relid), P_text(names));
+	if (what)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" has a partition or child with something of its own on a changed column", t->name),
+				 errdetail("It has %s.", what),
+				 errhint("Drop it before the migration and make it again afterwards, or take that table out of the family.")));
 }
 
 void
@@ -393,6 +439,7 @@ shape_finish(Table *t)
 	check_attribute_numbers(t);
 	if (t->partitioned)
 		check_partitioned(t);
+	check_family(t);
 	carry_checks(t);
 	not_null_rules(t);
 	filled_rule(t);

@@ -4,11 +4,14 @@
  */
 #include "base/compat.h"
 
+#include <sys/resource.h>
+
 #include "catalog/namespace.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
+#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
@@ -16,8 +19,11 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "base/settings.h"
 #include "base/txn.h"
 #include "control/background.h"
+
+#define LOWEST_PRIORITY 19
 
 StaticAssertDecl(sizeof(BackgroundTask) <= BGW_EXTRALEN, "BackgroundTask fits into bgw_extra");
 
@@ -98,6 +104,32 @@ background_sleep(long ms)
 	ResetLatch(MyLatch);
 	background_check();
 	return (events & WL_LATCH_SET) != 0;
+}
+
+/* Where the kernel shares out the processor between sessions first (each of the server's processes is one), the session's priority is what counts. */
+static void
+lower_session_priority(int by)
+{
+	FILE	   *file = AllocateFile("/proc/self/autogroup", "r+");
+	int			nice;
+
+	if (file == NULL)
+		return;
+	if (fscanf(file, "/autogroup-%*d nice %d", &nice) == 1)
+	{
+		rewind(file);
+		(void) fprintf(file, "%d\n", Min(nice + by, LOWEST_PRIORITY));
+	}
+	(void) FreeFile(file);
+}
+
+void
+background_lower_priority(void)
+{
+	if (mig_nice == 0)
+		return;
+	(void) setpriority(PRIO_PROCESS, 0, Min(getpriority(PRIO_PROCESS, 0) + mig_nice, LOWEST_PRIORITY));
+	lower_session_priority(mig_nice);
 }
 
 /* Do the extension and its state tables exist here? */

@@ -30,6 +30,9 @@ extern void background_connect(Oid database);
 extern void background_check(void);
 extern bool background_sleep(long ms);	/* true when something woke us */
 
+/* Lower this process' priority by mig_control.nice; there is no way back. */
+extern void background_lower_priority(void);
+
 /* Is the extension there in this database? Inside a transaction. */
 extern bool background_installed(void);
 

@@ -325,6 +325,11 @@ run_unit(Unit *u)
 	u->result = DRIVE_PROGRESS;
 	if (!enter_phase_of(u->mig, u->step) || paced != is_paced(u->mig, u->step))
 		return;					/* a phase may begin at any time, its work may not */
+	if (u->step->kind != STEP_BACKFILL && step_is_moot(u->mig->id, u->step))
+	{
+		step_done(u->mig->id, u->step->no, true);
+		return;
+	}
 	switch (u->step->kind)
 	{
 		case STEP_BACKFILL:

@@ -18,7 +18,6 @@
 #include "control/utility.h"
 #include "control/versions.h"
 #include "store/chain.h"
-#include "store/pace_state.h"
 #include "store/task.h"
 #include "verify/verify.h"
 
@@ -131,7 +130,6 @@ finish_retry(Migration *mig)
 {
 	Step	   *next = step_next(mig->id);
 
-	pace_state_wake(mig->id);
 	if (next != NULL && next->kind == STEP_BACKFILL)
 		task_ranges_reopen(mig->id, next->no);
 	/* rows may have been corrected */

@@ -10,6 +10,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
@@ -22,19 +23,45 @@
 #include "base/sql.h"
 #include "control/guard.h"
 #include "control/handmade.h"
+#include "control/partition.h"
 #include "store/chain.h"
 
 static ProcessUtility_hook_type next_utility = NULL;
 
-/* The migration that changes a table now; NULL: none. In a restored copy, where no migration goes on, nobody relies on its sync trigger. */
+/* The tables above a partition or child. */
+static List *
+parents_of(Oid relid)
+{
+	List	   *parents = NIL;
+	SqlRows    *rows;
+
+	if (!get_rel_relispartition(relid) && !has_superclass(relid))
+		return NIL;
+	rows = sql_queryp("WITH RECURSIVE f AS (SELECT inhparent AS oid FROM pg_inherits WHERE inhrelid = $1 UNION SELECT i.inhparent FROM pg_inherits i JOIN f ON f.oid = i.inhrelid)"
+					  " SELECT oid FROM f", P_oid(relid));
+	for (uint64 r = 0; r < rows->n; r++)
+		parents = lappend_oid(parents, sql_oid(rows->v[r][0]));
+	return parents;
+}
+
+/* The migration that changes a table now, itself or one above it; NULL: none. In a restored copy, where no migration goes on, nobody relies on its sync trigger. */
 static Migration *
 migration_of(Oid relid)
 {
 	char		kind = OidIsValid(relid) ? get_rel_relkind(relid) : 0;
+	Migration  *mig;
+	ListCell   *lc;
 
-	if (kind != RELKIND_RELATION || !handmade_concerns(get_rel_namespace(relid)))
+	if ((kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE) || !handmade_concerns(get_rel_namespace(relid)))
 		return NULL;
-	return chain_changing(relid);
+	mig = chain_changing(relid);
+	foreach(lc, mig ? NIL : parents_of(relid))
+	{
+		mig = chain_changing(lfirst_oid(lc));
+		if (mig)
+			break;
+	}
+	return mig;
 }
 
 /* A migrating table that a statement changes with the guard off */
@@ -99,6 +126,15 @@ check_range_var(const RangeVar *relation)
 		check_relation(RangeVarGetRelid(relation, NoLock, true));
 }
 
+/* Is it a partition? These may be dropped: the others stay what they are. */
+static bool
+is_partition(const RangeVar *relation)
+{
+	Oid			relid = RangeVarGetRelid(relation, NoLock, true);
+
+	return OidIsValid(relid) && get_rel_relispartition(relid);
+}
+
 /* The tables of a DROP TABLE or DROP TRIGGER. */
 static void
 check_drop(const DropStmt *stmt)
@@ -109,7 +145,7 @@ check_drop(const DropStmt *stmt)
 	{
 		List	   *name = lfirst(lc);
 
-		if (stmt->removeType == OBJECT_TABLE)
+		if (stmt->removeType == OBJECT_TABLE && !is_partition(makeRangeVarFromNameList(name)))
 			check_range_var(makeRangeVarFromNameList(name));
 		else if (stmt->removeType == OBJECT_TRIGGER && list_length(name) > 1)
 			check_range_var(makeRangeVarFromNameList(list_truncate(list_copy(name), list_length(name) - 1)));
@@ -206,14 +242,45 @@ is_harmless(const AlterTableStmt *stmt)
 	return true;
 }
 
+/* ATTACH and DETACH PARTITION of a migrating table pass, and it stays whole. Returns what is to be done afterwards, NULL for nothing. */
+static PartitionChange *
+begin_partition_change(const Node *stmt)
+{
+	const AlterTableStmt *alter = (const AlterTableStmt *) stmt;
+	Oid			relid;
+	Migration  *mig;
+
+	if (!IsA(stmt, AlterTableStmt) || !partition_is_change(alter))
+		return NULL;
+	relid = RangeVarGetRelid(alter->relation, NoLock, true);
+	mig = migration_of(relid);
+	return mig && mig->phase != PHASE_PLANNED ? partition_begin(alter, relid, mig) : NULL;
+}
+
+/* A table that becomes a child of a migrating one would have no sync trigger: refuse that. */
+static void
+check_new_child(const Node *stmt)
+{
+	ListCell   *lc;
+
+	if (IsA(stmt, CreateStmt) && ((const CreateStmt *) stmt)->partbound == NULL)
+		foreach(lc, ((const CreateStmt *) stmt)->inhRelations)
+			check_range_var(lfirst(lc));
+	if (IsA(stmt, AlterTableStmt))
+		foreach(lc, ((const AlterTableStmt *) stmt)->cmds)
+			if (lfirst_node(AlterTableCmd, lc)->subtype == AT_AddInherit)
+				check_range_var((RangeVar *) lfirst_node(AlterTableCmd, lc)->def);
+}
+
 /* Look at the tables that a utility statement changes. */
 static void
 check_statement(Node *stmt)
 {
+	check_new_child(stmt);
 	switch (nodeTag(stmt))
 	{
 		case T_AlterTableStmt:
-			if (is_harmless((AlterTableStmt *) stmt))
+			if (is_harmless((AlterTableStmt *) stmt) || partition_is_change((AlterTableStmt *) stmt))
 				break;
 			check_range_var(((AlterTableStmt *) stmt)->relation);
 			break;
@@ -251,6 +318,7 @@ guard_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, Proces
 			  ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
 	Handmade   *change = NULL;
+	PartitionChange *partition = NULL;
 	List	   *noted = NIL;
 	ListCell   *lc;
 
@@ -260,9 +328,13 @@ guard_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, Proces
 		if (mig_own_statements == OWN_NOT)
 			check_statement(pstmt->utilityStmt);
 		noted = trespasses;
+		if (mig_own_statements == OWN_NOT)
+			partition = begin_partition_change(pstmt->utilityStmt);
 		change = handmade_begin(pstmt->utilityStmt);
 	}
 	(next_utility ? next_utility : standard_ProcessUtility) (pstmt, query, read_only_tree, context, params, environment, dest, completion);
+	if (partition)
+		partition_end(partition);
 	if (change)
 		handmade_end(change);
 	foreach(lc, noted)

@@ -293,10 +293,10 @@ append_view_columns(Oid view, Oid table, List *atts)
 	char	   *sql = sql_textp("SELECT format('CREATE OR REPLACE VIEW %I.%I%s AS SELECT %s FROM %I.%I AS t', n.nspname, v.relname,"
 								"  ' WITH (' || array_to_string(v.reloptions, ', ') || ')',"
 								"  (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY array_position($3::int2[], a.attnum), a.attnum) FROM pg_attribute a"
-								"   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), m.nspname, c.relname)"
+								"   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname NOT LIKE '\\_mig\\_%'), m.nspname, c.relname)"
 								" FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace, pg_class c JOIN pg_namespace m ON m.oid = c.relnamespace"
 								" WHERE v.oid = $1 AND c.oid = $2 AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0"
-								"  AND NOT a.attisdropped AND a.attnum <> ALL ($3::int2[]))",
+								"  AND NOT a.attisdropped AND a.attname NOT LIKE '\\_mig\\_%' AND a.attnum <> ALL ($3::int2[]))",
 								P_oid(view), P_oid(table), P_text(array_of(atts)));
 
 	if (sql)

@@ -10,6 +10,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -58,6 +59,19 @@ append_views(List *wants, List *views)
 
 	foreach(lc, views)
 		wants = lappend(wants, lock_want(lfirst_oid(lc), AccessExclusiveLock));
+	return wants;
+}
+
+/* Append a table, and before ALTER TABLE goes down to them, its partitions and children: upper ones first, as clients lock them. */
+static List *
+append_table(List *wants, Oid relid, LOCKMODE mode)
+{
+	ListCell   *lc;
+
+	if (mode != AccessExclusiveLock || !(has_subclass(relid) || get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE))
+		return lappend(wants, lock_want(relid, mode));
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+		wants = lappend(wants, lock_want(lfirst_oid(lc), mode));
 	return wants;
 }
 
@@ -114,18 +128,18 @@ wanted_locks(const Attempt *a)
 			wants = append_views(wants, versions_views_on(s->relid, s->phase == STEP_CONTRACT && s->undo == NULL));
 		last = s->relid;
 	}
-	last = InvalidOid;
-	foreach(lc, tables)
+	for (int i = 0; i < list_length(tables);)
 	{
-		Step	   *s = lfirst(lc);
-		LOCKMODE	mode = step_lock(a, s);
-		LockWant   *want = s->relid == last ? llast(wants) : NULL;
+		Oid			relid = ((Step *) list_nth(tables, i))->relid;
+		LOCKMODE	mode = NoLock;
 
-		if (want == NULL)
-			wants = lappend(wants, lock_want(s->relid, mode));
-		else
-			want->mode = Max(want->mode, mode);
-		last = s->relid;
+		for (; i < list_length(tables) && ((Step *) list_nth(tables, i))->relid == relid; i++)
+		{
+			LOCKMODE	other = step_lock(a, list_nth(tables, i));
+
+			mode = Max(mode, other);
+		}
+		wants = append_table(wants, relid, mode);
 	}
 	return wants;
 }

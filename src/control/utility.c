@@ -78,6 +78,17 @@ utility_holder(int64 migration_id)
 	return rows->n ? pg_strtoint32(rows->v[0][0]) : 0;
 }
 
+/* Whom that one waits for, in words; NULL: nobody. */
+static char *
+blocker_of(int pid)
+{
+	SqlRows    *rows = admin_queryp("SELECT format('an index is being built, which waits for pid %s (%s): %s', a.pid, coalesce(a.state, a.backend_type),"
+									" left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120)) FROM pg_stat_activity a"
+									" WHERE a.pid = ANY (pg_blocking_pids($1)) ORDER BY a.xact_start LIMIT 1", P_int4(pid));
+
+	return rows->n ? rows->v[0][0] : NULL;
+}
+
 void
 utility_cancel(int64 migration_id)
 {
@@ -121,10 +132,14 @@ utility_run(const Migration *mig, const Step *step)
 {
 	BackgroundTask task = {.migration_id = mig->id,.step_no = step->no};
 	TimestampTz now = GetCurrentTimestamp();
+	int			holder = utility_holder(mig->id);
 	Step	   *next;
 
-	if (utility_holder(mig->id) != 0)
+	if (holder != 0)
+	{
+		migration_set_waiting(mig->id, blocker_of(holder));
 		return UTILITY_WAIT;
+	}
 	next = step_next(mig->id);	/* it may have ended just now */
 	if (next == NULL || next->no != step->no)
 		return UTILITY_DONE;

@@ -123,6 +123,30 @@ views_of_migrated(const char *base, const char *version, char **except)
 	return views;
 }
 
+/*
+ * A partition or child of a table that this version, or one on which it stands, converts would show the old version's values, and take them: the version shows it
+ * closed, until the swap.
+ */
+static void
+close_parts(const Migration *mig, const char *version)
+{
+	SqlRows    *rows = admin_queryp("WITH RECURSIVE f AS (SELECT i.inhrelid AS oid, t.new_name AS top FROM mig.migration m JOIN mig.migrated_table t ON t.migration_id = m.id AND t.kind = 'changed'"
+									"  JOIN pg_inherits i ON i.inhparent = t.relid WHERE m.id <= $1 AND m.phase NOT IN ('completed', 'rolled_back')"
+									"   AND m.schema_name = (SELECT schema_name FROM mig.migration WHERE id = $1) AND EXISTS (SELECT FROM mig.step s"
+									"   WHERE s.migration_id = m.id AND s.relid = t.relid AND s.phase = 'expand' AND s.sql LIKE 'ALTER TABLE % ADD COLUMN \\_mig\\_%')"
+									"  UNION SELECT i.inhrelid, f.top FROM pg_inherits i JOIN f ON f.oid = i.inhparent)"
+									" SELECT v.oid, c.relname, f.top FROM f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.nspname = $2"
+									" JOIN pg_class v ON v.relnamespace = n.oid AND v.relname = c.relname AND v.relkind = 'v'"
+									" WHERE EXISTS (SELECT FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid WHERE r.ev_class = v.oid AND d.refobjid = c.oid) ORDER BY 1",
+									P_int8(mig->id), P_text(version));
+	List	   *sqls = NIL;
+
+	for (uint64 r = 0; r < rows->n; r++)
+		sqls = lappend(sqls, view_close_existing_sql(sql_oid(rows->v[r][0]), psprintf("\"%s\" is a part of \"%s\", which version \"%s\" converts", rows->v[r][1], rows->v[r][2], version),
+													 psprintf("Use \"%s\", or the former version, until migration \"%s\" is completed.", rows->v[r][2], mig->name)));
+	run_all(sqls);
+}
+
 int
 versions_make_views(const char *base, const char *version, const char *except)
 {
@@ -135,6 +159,8 @@ versions_make_views(const char *base, const char *version, const char *except)
 										  " AND NOT EXISTS (SELECT FROM pg_class v JOIN pg_namespace s ON s.oid = v.relnamespace WHERE s.nspname = $2 AND v.relname = c.relname)",
 										  P_text(base), P_text(version), P_text(names)));
 	run_all(view_plain_sqls(version, views));
+	if (active_migration(version))
+		close_parts(active_migration(version), version);
 	return list_length(views);
 }
 
@@ -244,6 +270,28 @@ versions_drop_views(const char *version, bool all)
 		drop_views(versions_open_views(version));
 }
 
+/* Tables of a base schema ($1) by name ($2), with all that is below them: f (oid) */
+#define FAMILIES \
+	"WITH RECURSIVE f AS (SELECT t.oid FROM pg_class t JOIN pg_namespace b ON b.oid = t.relnamespace WHERE b.nspname = $1 AND t.relname = ANY ($2::text[])" \
+	" UNION SELECT i.inhrelid FROM pg_inherits i JOIN f ON f.oid = i.inhparent) "
+
+/* The parts of converted tables are shown again: as they will be. */
+static void
+open_parts(const char *base, const char *version, const char *tables)
+{
+	List	   *closed = versions_closed_views(version);
+	SqlRows    *rows = sql_queryp(FAMILIES "SELECT v.oid, c.oid FROM f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace b ON b.oid = c.relnamespace AND b.nspname = $1"
+								  " JOIN pg_namespace n ON n.nspname = $3 JOIN pg_class v ON v.relnamespace = n.oid AND v.relname = c.relname AND v.relkind = 'v'"
+								  " WHERE c.relname <> ALL ($2::text[]) ORDER BY 1", P_text(base), P_text(tables), P_text(version));
+
+	for (uint64 r = 0; r < rows->n; r++)
+		if (list_member_oid(closed, sql_oid(rows->v[r][0])))
+		{
+			(void) sql_exec(psprintf("DROP VIEW %s", sql_relation_name(sql_oid(rows->v[r][0]))));
+			(void) sql_exec(view_plain_sql(version, sql_oid(rows->v[r][1])));
+		}
+}
+
 void
 versions_make_current(const char *base, const char *version, const char *tables)
 {
@@ -251,13 +299,14 @@ versions_make_current(const char *base, const char *version, const char *tables)
 	SqlRows    *rows;
 	ListCell   *lc;
 
-	rows = sql_queryp("SELECT DISTINCT v.oid, n.nspname FROM pg_class t JOIN pg_namespace b ON b.oid = t.relnamespace JOIN (" VIEW_USES ") ON d.refobjid = t.oid"
+	rows = sql_queryp(FAMILIES "SELECT DISTINCT v.oid, n.nspname FROM f JOIN (" VIEW_USES ") ON d.refobjid = f.oid"
 					  " JOIN pg_class v ON v.oid = r.ev_class JOIN pg_namespace n ON n.oid = v.relnamespace JOIN mig.version_schema s ON s.schema_name = n.nspname"
-					  " WHERE b.nspname = $1 AND t.relname = ANY ($3::text[]) AND n.nspname <> $2 AND s.base_schema = $1 ORDER BY 1", P_text(base), P_text(version), P_text(tables));
+					  " WHERE n.nspname <> $3 AND s.base_schema = $1 ORDER BY 1", P_text(base), P_text(tables), P_text(version));
 	for (uint64 r = 0; r < rows->n; r++)
 		(void) sql_exec(view_close_existing_sql(sql_oid(rows->v[r][0]), psprintf("version \"%s\" has ended", rows->v[r][1]), hint));
 	foreach(lc, versions_chained_views(version))
 		(void) sql_exec(view_on_table_sql(lfirst_oid(lc), base));
+	open_parts(base, version, tables);
 }
 
 void

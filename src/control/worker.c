@@ -297,6 +297,7 @@ mig_worker_main(Datum arg)
 	if (task.migration_id == 0 && !shmem_worker_attach(database))
 		proc_exit(0);			/* another one is there already */
 	background_connect(database);
+	background_lower_priority();
 	if (task.migration_id == 0)
 		leader_loop();
 	else

@@ -6,12 +6,14 @@
  * a slot that has changed hands meanwhile. `generation` tells sessions that there are other tables to watch; each keeps those of its database.
  *
  * A statement counts once: those that run inside it, in functions and triggers, are part of it. What is timed is ExecutorRun, which waits for rows,
- * buffers and the client, and for a write also ExecutorFinish, in which the AFTER triggers run; the time between two fetches from a cursor is the client's own.
+ * buffers and the client, and for a write also ExecutorFinish, in which the AFTER triggers run, and the commit, if it is the last of its transaction. The
+ * time between two fetches from a cursor, or before a COMMIT, is the client's own.
  */
 #include "base/compat.h"
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
@@ -32,6 +34,7 @@
 #define SOME			5		/* statements that show that there are clients */
 #define LATELY_HALF_S	1.0		/* a statement of that age counts half */
 #define RESTING_HALF_S	15.0
+#define GONE_MS			5000	/* without a statement: clients have gone */
 #define CALM_MS			1000	/* to learn how clients do without us, */
 #define LONGEST_CALM_MS	2000	/* when they do little, */
 #define CALM_AGAIN_MS	60000	/* and until the next attempt if that was not enough */
@@ -41,6 +44,7 @@ typedef struct Histogram
 {
 	pg_atomic_uint32 fresh[BUCKETS];	/* since the last reading */
 	double		kept[BUCKETS];	/* from before, the older the less they count */
+	TimestampTz seen_at;		/* when there was something fresh */
 } Histogram;
 
 typedef struct Slot
@@ -97,6 +101,7 @@ static uint64 known_generation = 0;
 
 static bool running = false;	/* inside a statement that is timed */
 static Timed unfinished;		/* a write that has run, and whose ExecutorFinish is to come */
+static Timed uncommitted;		/* the transaction's last write, its slot NULL if there is none */
 
 static Slot *working_on = NULL; /* this process works on that slot's migration */
 static uint64 working_incarnation = 0;
@@ -122,6 +127,7 @@ histogram_init(Histogram *h)
 		pg_atomic_init_u32(&h->fresh[i], 0);
 		h->kept[i] = 0;
 	}
+	h->seen_at = 0;
 }
 
 /* Find or set up the memory. */
@@ -220,22 +226,26 @@ quantile_ms(const Histogram *h, double n, double share)
 
 /* Take in what has come, let what was there fade with its age (but not below ENOUGH statements), and tell what it comes to. */
 static void
-histogram_read(Histogram *h, double seconds, double half_life, Latency *latency)
+histogram_read(Histogram *h, double seconds, double half_life, TimestampTz now, Latency *latency)
 {
+	double		former = 0;
 	double		n = 0;
 	double		fade;
+	uint64		fresh = 0;
 
 	for (int b = 0; b < BUCKETS; b++)
-		n += h->kept[b];
-	fade = n > ENOUGH ? Max(exp2(-seconds / half_life), ENOUGH / n) : 1;
-	n = 0;
+		former += h->kept[b];
+	fade = former > ENOUGH ? Max(exp2(-seconds / half_life), ENOUGH / former) : 1;
 	for (int b = 0; b < BUCKETS; b++)
 	{
-		h->kept[b] *= fade;
-		if (pg_atomic_read_u32(&h->fresh[b]) > 0)
-			h->kept[b] += pg_atomic_exchange_u32(&h->fresh[b], 0);
+		uint32		more = pg_atomic_read_u32(&h->fresh[b]) > 0 ? pg_atomic_exchange_u32(&h->fresh[b], 0) : 0;
+
+		h->kept[b] = h->kept[b] * fade + more;
 		n += h->kept[b];
+		fresh += more;
 	}
+	if (fresh > 0)
+		h->seen_at = now;
 	latency->n = n;
 	latency->p50_ms = n > 0 ? quantile_ms(h, n, 0.50) : 0;
 	latency->p95_ms = n > 0 ? quantile_ms(h, n, 0.95) : 0;
@@ -271,8 +281,13 @@ latency_read(int64 migration_id, Latency *lately, Latency *resting, bool *calm)
 		TimestampTz now = GetCurrentTimestamp();
 		double		seconds = Max(now - slot->read_at, 0) / 1000000.0;
 
-		histogram_read(&slot->lately, seconds, LATELY_HALF_S, lately);
-		histogram_read(&slot->resting, seconds, RESTING_HALF_S, resting);
+		histogram_read(&slot->lately, seconds, LATELY_HALF_S, now, lately);
+		histogram_read(&slot->resting, seconds, RESTING_HALF_S, now, resting);
+		if (TimestampDifferenceExceeds(slot->lately.seen_at, now, GONE_MS))
+		{
+			histogram_init(&slot->lately);
+			lately->n = 0;
+		}
 		*calm = slot_wants_calm(slot, lately->n, resting->n, now);
 		slot->read_at = now;
 	}
@@ -525,6 +540,37 @@ time_executor_run(QueryDesc *query, ScanDirection direction, uint64 count MIG_EX
 		unfinished = t;
 }
 
+/* At the end of a transaction, time its commit as part of its last write. */
+static void
+time_commit(XactEvent event, void *arg)
+{
+	if (uncommitted.slot == NULL)
+		return;
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+	{
+		timed_begin(&uncommitted);
+		return;
+	}
+	if (running)
+		timed_end(&uncommitted);
+	timed_count(&uncommitted);
+	uncommitted.slot = NULL;
+}
+
+/* A write has ended, and may be its transaction's last one. */
+static void
+await_commit(const Timed *t)
+{
+	static bool callback_registered = false;
+
+	if (!callback_registered)
+		RegisterXactCallback(time_commit, NULL);
+	callback_registered = true;
+	if (uncommitted.slot)
+		timed_count(&uncommitted);
+	uncommitted = *t;
+}
+
 /* What finishes a statement, but for us. */
 static void
 finish_next(QueryDesc *query)
@@ -552,12 +598,15 @@ time_executor_finish(QueryDesc *query)
 	{
 		finish_next(query);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		timed_end(&t);
 		timed_count(&t);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	timed_end(&t);
+	await_commit(&t);
 }
 
 void

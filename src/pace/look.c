@@ -8,7 +8,7 @@
  */
 #include "base/compat.h"
 
-#include "utils/builtins.h"
+#include "access/xlog.h"
 #include "utils/float.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
@@ -58,22 +58,6 @@ typedef struct Look
 	bool		careful;		/* there are clients whom we can disturb, and know how they do without us */
 } Look;
 
-/* A value in the unit of its signal. */
-static char *
-value_text(SignalUnit unit, double value)
-{
-	switch (unit)
-	{
-		case SIGNAL_BYTES:
-			return text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty, Int64GetDatum((int64) value))));
-		case SIGNAL_MS:
-			return psprintf("%.0f ms", value);
-		case SIGNAL_COUNT:
-			break;
-	}
-	return psprintf("%.6g", value);
-}
-
 /* Is a value beyond a limit? */
 static bool
 beyond(const Signal *s, double value, double limit)
@@ -88,7 +72,7 @@ utilisation(const Signal *s, const Reading *r, double limit)
 	double		used = s->floor ? limit : Max(r->value - r->base, 0.0);
 	double		room = s->floor ? r->value : limit - r->base;
 
-	if (limit < 0)
+	if (limit < 0 || (limit == 0 && s->automatic))
 		return 0;
 	if (room <= 0)
 		return used > 0 ? 2 : 0;
@@ -113,7 +97,7 @@ call_reader(void *arg)
 		l->careful = true;
 }
 
-/* Read one signal; what it said last stays when it cannot be read. */
+/* Read one signal; what it said last stays when it cannot be read, but for who: that is why. */
 static void
 read_signal(Look *l, int n)
 {
@@ -123,15 +107,24 @@ read_signal(Look *l, int n)
 
 	l->reading = n;
 	if (txn_try(call_reader, l, &error) && g->reading.known)
+	{
 		g->read_at = l->epoch;
+		if (g->limit == 0 && g->reading.limit > 0)
+			g->limit = g->reading.limit;
+	}
 	else
 	{
+		char	   *why = error ? error->message : g->reading.who;
+
 		*g = former;
+		g->reading.who = why;
 		if (g->read_at == 0)
 			g->read_at = l->epoch;
 	}
 	if (g->limit == 0 && g->reading.limit > 0)
 		g->limit = g->reading.limit;
+	else
+		g->reading.base = 0;
 	if (g->reading.known)
 		g->utilisation = utilisation(&signals[n], &g->reading, g->limit);
 }
@@ -227,9 +220,10 @@ describe_breach(const Look *l, int n, const char *which, double limit)
 	const Signal *s = &signals[n];
 	const Gauge *g = &l->gauges[n];
 
-	return psprintf("%s is %s%s, %s its %slimit of %s%s", s->name, value_text(s->unit, g->reading.value),
-					g->reading.who ? psprintf(" (%s)", g->reading.who) : "", s->floor ? "below" : "over", which, value_text(s->unit, limit),
-					psprintf(": %s", s->what));
+	if (s->yes_or_no)
+		return psprintf("%s: %s", s->name, g->reading.who);
+	return psprintf("%s is %s%s, %s its %slimit of %s: %s", s->name, signal_value_text(n, g->reading.value),
+					g->reading.who ? psprintf(" (%s)", g->reading.who) : "", s->floor ? "below" : "over", which, signal_value_text(n, limit), s->what);
 }
 
 /* Stop, and say by what. */
@@ -309,7 +303,8 @@ is_stopped(Look *l)
 		if (!g->counts || s->class != SIGNAL_HARD || g->limit < 0)
 			continue;
 		if ((l->epoch - g->read_at) * 1000 >= PACE_STALE_MS)
-			stop(l->state, s->name, psprintf("%s could not be read for %.0f s: %s", s->name, l->epoch - g->read_at, s->what));
+			stop(l->state, s->name, psprintf("%s could not be read for %.0f s: %s", s->name, l->epoch - g->read_at,
+												g->reading.who ? g->reading.who : s->what));
 		else if (g->reading.known && beyond(s, g->reading.value, g->limit))
 			stop(l->state, s->name, describe_breach(l, n, "", g->limit));
 		else
@@ -359,17 +354,17 @@ count_waiting(const Look *l, const char *waits_for)
 							  P_jsonb(p->waited), P_text(what), P_float8(seconds));
 }
 
-/* Take a sample of how many rows are done, every other second; those of the last minute are kept, unless another step has begun with fewer. */
+/* Take a sample of how many rows are done, and of where WAL is, every other second; those of the last minute are kept, unless another step has begun with fewer. */
 static void
 take_sample(const Look *l)
 {
 	l->state->samples = sql_textp("SELECT CASE WHEN s.at BETWEEN $2 - $4 AND $2 AND s.rows <= $3 THEN $1"
 								  " ELSE (SELECT jsonb_agg(e ORDER BY n) FROM jsonb_array_elements(CASE WHEN s.rows <= $3 THEN $1 ELSE '[]' END"
-								  "   || jsonb_build_array(jsonb_build_array(round($2::numeric, 3), $3))) WITH ORDINALITY e (e, n)"
+								  "   || jsonb_build_array(jsonb_build_array(round($2::numeric, 3), $3, $5))) WITH ORDINALITY e (e, n)"
 								  "   WHERE (e ->> 0)::float8 BETWEEN $2 - 60 AND $2 + 1) END::text"
 								  " FROM (SELECT ($1 -> -1 ->> 0)::float8 AS at, ($1 -> -1 ->> 1)::int8 AS rows) s",
 								  P_jsonb(l->state->samples), P_float8(l->epoch), P_int8(task_rows_done(l->mig->id, l->step->kind)),
-								  P_float8(SAMPLE_SECONDS));
+								  P_float8(SAMPLE_SECONDS), P_int8((int64) GetFlushRecPtr(NULL)));
 }
 
 /* Decide what goes on: by what the signals say now. */
@@ -417,6 +412,7 @@ look(const Migration *mig, const Step *step, int most, const char *waits_for, Pa
 	l.epoch = (l.now + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000000.0;
 	l.context.mig = mig;
 	l.context.relid = step->relid;
+	l.context.now = l.now;
 	l.context.throttle = option_text(mig->in_effect, "throttle");
 	l.gauges = palloc0(sizeof(Gauge) * nsignals);
 	state->stopped_by = NULL;

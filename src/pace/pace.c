@@ -215,6 +215,7 @@ pace_end(const Migration *mig, const Step *step)
 	ms = end_work(d);
 	if (d->most == 0)
 		return;
+	signal_note_waiters();
 	limits.most = d->most;
 	/* a driver that works little works in small pieces, so that it never rests for long */
 	if (d->duty < 1)

@@ -44,7 +44,7 @@ const Signal signals[] = {
 	{"waiters", SIGNAL_HARD, SIGNAL_COUNT, false, true, ANY, OFF,
 	"sessions that waited for rows of the last batch", read_waiters},
 	{"query", SIGNAL_HARD, SIGNAL_COUNT, false, false, ANY, OFF,
-	"the query of options.throttle", read_query},
+	"the query of options.throttle", read_query, .yes_or_no = true},
 	{"active_clients", SIGNAL_GRADUAL, SIGNAL_COUNT, false, false, 1, OFF,
 	"client sessions at work, per core", read_active_clients},
 	{"wal_rate", SIGNAL_GRADUAL, SIGNAL_BYTES, false, true, OFF, OFF,
@@ -58,7 +58,7 @@ const Signal signals[] = {
 	{"xmin_age", SIGNAL_GRADUAL, SIGNAL_MS, false, true, OFF, OFF,
 	"how long the oldest transaction has kept dead rows from being removed", read_xmin_age},
 	{"client_latency", SIGNAL_GRADUAL, SIGNAL_MS, false, false, 0, OFF,
-	"what 95 of 100 statements of clients on the table take less than", read_client_latency},
+	"what 95 of 100 statements of clients on the table take less than", read_client_latency, .automatic = true},
 };
 const int	nsignals = lengthof(signals);
 
@@ -94,7 +94,7 @@ signals_define_settings(void)
 	{
 		const Signal *s = &signals[n];
 
-		if (s->read == read_query)
+		if (s->yes_or_no)
 			continue;
 		define_limit(s, "critical", s->floor ? "Below this migrations hibernate" : "Over this migrations hibernate", &criticals[n], s->critical);
 		define_limit(s, "throttle", s->class == SIGNAL_GRADUAL ? "At this migrations work least"
@@ -122,7 +122,7 @@ signal_limit(int n, const SignalContext *context)
 	const Signal *s = &signals[n];
 	double		limit;
 
-	if (s->read == read_query)
+	if (s->yes_or_no)
 		return throttle_query(context->throttle) ? ANY : OFF;
 	limit = throttle_limit(context->throttle, s, false, limits[n]);
 	return s->read == read_slot_wal ? slot_limit(limit) : limit;
@@ -133,7 +133,7 @@ signal_critical(int n, const SignalContext *context)
 {
 	const Signal *s = &signals[n];
 
-	return s->read == read_query ? OFF : throttle_limit(context->throttle, s, true, criticals[n]);
+	return s->yes_or_no ? OFF : throttle_limit(context->throttle, s, true, criticals[n]);
 }
 
 char *

@@ -54,8 +54,10 @@ typedef struct Signal
 	bool		writes;			/* about what is written: verification does not go by it */
 	double		limit;			/* default; negative: off */
 	double		critical;		/* default; negative: off */
-	const char *what;			/* a phrase: "bytes of WAL that the slowest standby has not replayed" */
+	const char *what;			/* a phrase: "WAL that the slowest standby has not replayed" */
 	Reading		(*read) (const SignalContext *context);	/* may raise: then it is not known */
+	bool		yes_or_no;		/* 1 stops, and who says why; it has neither limit nor setting */
+	bool		automatic;		/* the limit 0 means that the reader finds one */
 } Signal;
 
 extern const Signal signals[];
@@ -71,8 +73,8 @@ extern void signal_note_waiters(void);
 
 /*
  * Raise 22023, with the path, for an options.throttle (JSON text; NULL: none) that has unknown names, wrong types or limits out of range, or a query that does
- * not compile or give true or false now. The query is run as the owner, under the session's settings.
+ * not compile or give true or false now. The query is run as the owner, under settings as in Migration.settings (NULL: the session's).
  */
-extern void signals_check_options(const char *throttle, Oid owner);
+extern void signals_check_options(const char *throttle, Oid owner, const char *settings);
 
 #endif

@@ -18,7 +18,9 @@
 #include "pace/signal.h"
 #include "pace/signal_readers.h"
 
-#define FADE_MS	1000
+#define FADE_MS		1000
+#define WAITERS_MS	1000
+#define CLIENTS_MS	10000
 
 /* What one look into the server's activity has found */
 typedef struct Activity
@@ -29,22 +31,27 @@ typedef struct Activity
 	double		io;				/* of these, wait for the disk */
 	int			wraparound;		/* anti-wraparound vacuums on the table */
 	int			pid;			/* of one of them */
+	TimestampTz clients_at;		/* when clients were last seen to have done something just before */
 } Activity;
 
+/* Is a row a of pg_stat_get_activity() a client, and not one that drives or waits for migrations? */
+#define IS_CLIENT "a.backend_type IN ('client backend', 'parallel worker') AND a.pid <> pg_backend_pid()" \
+	" AND a.query !~* '^\\s*CALL\\s+(pg_catalog\\s*\\.\\s*)?mig_(run|tick|wait)\\M'"
+
 /*
- * Clients at work are those that use, or wait for, the machine: not those that wait for a lock or sleep, nor the drivers of migrations, which also run
- * in clients' sessions. A vacuum's query text is the autovacuum launcher's own.
+ * Clients at work are those that use, or wait for, the machine: not those that wait for a lock or sleep. A vacuum's query text is the autovacuum
+ * worker's own.
  */
 static const char activity_sql[] =
-"SELECT count(*) FILTER (WHERE at_work), count(*) FILTER (WHERE at_work AND (wait_event_type = 'IO' OR wait_event = 'WALWrite')), max(vacuum), count(vacuum)"
-" FROM (SELECT a.wait_event_type, a.wait_event,"
-" a.backend_type IN ('client backend', 'parallel worker') AND a.state IN ('active', 'fastpath function call') AND a.pid <> pg_backend_pid()"
-" AND coalesce(a.wait_event_type NOT IN ('Activity', 'Client', 'Extension', 'Lock', 'Timeout'), true)"
-" AND a.query !~* '^\\s*CALL\\s+(pg_catalog\\s*\\.\\s*)?mig_(run|tick|wait)\\M' AS at_work,"
+"SELECT count(*) FILTER (WHERE at_work), count(*) FILTER (WHERE at_work AND (wait_event_type = 'IO' OR wait_event = 'WALWrite')), max(vacuum), count(vacuum),"
+" coalesce(bool_or(client AND (active OR state_change > clock_timestamp() - interval '5 s')), false)"
+" FROM (SELECT *, client AND active AND coalesce(wait_event_type NOT IN ('Activity', 'Client', 'Extension', 'Lock', 'Timeout'), true) AS at_work"
+" FROM (SELECT a.wait_event_type, a.wait_event, a.state_change, a.state IN ('active', 'fastpath function call') AS active,"
+" " IS_CLIENT " AS client,"
 " CASE WHEN a.backend_type = 'autovacuum worker' AND a.query LIKE '%(to prevent wraparound)'"
 " THEN (SELECT p.pid FROM pg_stat_get_progress_info('VACUUM') p WHERE p.pid = a.pid AND p.datid = a.datid"
 " AND p.relid IN (SELECT unnest(ARRAY[c.oid, c.reltoastrelid]) FROM pg_class c WHERE c.oid = $1)) END AS vacuum"
-" FROM pg_stat_get_activity(NULL) a) s";
+" FROM pg_stat_get_activity(NULL) a) s) s";
 
 /* Look, unless this look has been done already. */
 static const Activity *
@@ -62,9 +69,19 @@ activity(const SignalContext *context)
 	last.io = atoi(rows->v[0][1]);
 	last.pid = rows->v[0][2] ? atoi(rows->v[0][2]) : 0;
 	last.wraparound = atoi(rows->v[0][3]);
+	if (rows->v[0][4][0] == 't')
+		last.clients_at = GetCurrentTimestamp();
 	last.relid = context->relid;
 	last.now = context->now;
 	return &last;
+}
+
+bool
+clients_are_there(const SignalContext *context)
+{
+	TimestampTz at = activity(context)->clients_at;
+
+	return at != 0 && !TimestampDifferenceExceeds(at, GetCurrentTimestamp(), CLIENTS_MS);
 }
 
 /* How many cores the server may use. */
@@ -117,36 +134,53 @@ read_wraparound_vacuum(const SignalContext *context)
 	return (Reading) {.known = true,.value = a->wraparound,.who = a->wraparound ? psprintf("pid %d", a->pid) : NULL};
 }
 
-/* The most sessions that waited at the end of a batch since the last reading */
+/* The most clients that waited at the end of a batch of late, and one of them; they count for a while only, as another process may look meanwhile */
 static int	waiters = 0;
+static int	waiter_pid = 0;
+static TimestampTz waiters_until = 0;
 
-/* How many sessions wait for the end of a transaction of ours. The lock on its id is held once, by us. */
-static int
-waiters_for(TransactionId xid)
+/* Does anybody wait for the end of a transaction of ours? The lock on its id is held once, by us. */
+static bool
+is_waited_for(TransactionId xid)
 {
 	LOCKTAG		tag;
 
 	if (!TransactionIdIsValid(xid))
-		return 0;
+		return false;
 	SET_LOCKTAG_TRANSACTION(tag, xid);
-	return Max(LockWaiterCount(&tag) - 1, 0);
+	return LockWaiterCount(&tag) > 1;
 }
 
+/* Other drivers may wait for us, too: for a row of ours that tells how far we are. Only clients count, so who it is has to be asked, but seldom. */
 void
 signal_note_waiters(void)
 {
 	TransactionId top = GetTopTransactionIdIfAny();
 	TransactionId sub = GetCurrentTransactionIdIfAny();
-	int			n = waiters_for(top) + (sub != top ? waiters_for(sub) : 0);
+	SqlRows    *rows;
 
-	waiters = Max(waiters, n);
+	if (!is_waited_for(top) && (sub == top || !is_waited_for(sub)))
+		return;
+	pgstat_clear_backend_activity_snapshot();
+	rows = admin_queryp("SELECT count(*), max(l.pid) FROM pg_lock_status() l, pg_stat_get_activity(l.pid) a WHERE NOT l.granted AND l.locktype = 'transactionid'"
+						" AND l.transactionid::text IN ($1, $2) AND " IS_CLIENT, P_text(psprintf("%u", top)), P_text(psprintf("%u", sub)));
+	if (atoi(rows->v[0][0]) == 0 || (waiters > atoi(rows->v[0][0]) && waiters_until > GetCurrentTimestamp()))
+		return;
+	waiters = atoi(rows->v[0][0]);
+	waiter_pid = atoi(rows->v[0][1]);
+	waiters_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WAITERS_MS);
 }
 
 Reading
 read_waiters(const SignalContext *context)
 {
-	Reading		r = {.known = true,.value = waiters};
+	Reading		r = {.known = true};
 
+	if (waiters > 0 && waiters_until > GetCurrentTimestamp())
+	{
+		r.value = waiters;
+		r.who = psprintf("pid %d", waiter_pid);
+	}
 	waiters = 0;
 	return r;
 }

@@ -226,7 +226,7 @@ find_signal(const char *name)
 
 /* Check one member of options.throttle. */
 static void
-check_member(const char *key, JsonbValue *v, Oid owner)
+check_member(const char *key, JsonbValue *v, Oid owner, const char *settings)
 {
 	char	   *path = psprintf(PATH ".%s", key);
 
@@ -238,7 +238,7 @@ check_member(const char *key, JsonbValue *v, Oid owner)
 	else if (strcmp(key, "query") == 0)
 	{
 		if (v->type == jbvString)
-			query_check(string_of(v), owner);
+			query_check(string_of(v), owner, settings);
 		else if (v->type != jbvNull)
 			refuse(path, "must be a string: a query that returns one boolean");
 	}
@@ -254,7 +254,7 @@ check_member(const char *key, JsonbValue *v, Oid owner)
 }
 
 void
-signals_check_options(const char *throttle, Oid owner)
+signals_check_options(const char *throttle, Oid owner, const char *settings)
 {
 	Jsonb	   *jb = throttle ? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(throttle))) : NULL;
 	JsonbIterator *it;
@@ -274,6 +274,6 @@ signals_check_options(const char *throttle, Oid owner)
 			continue;
 		key = string_of(&v);
 		(void) JsonbIteratorNext(&it, &v, true);
-		check_member(key, &v, owner);
+		check_member(key, &v, owner, settings);
 	}
 }

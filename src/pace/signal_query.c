@@ -181,15 +181,15 @@ read_query(const SignalContext *context)
 }
 
 void
-query_check(const char *query, Oid owner)
+query_check(const char *query, Oid owner, const char *settings)
 {
-	Run			run = {.query = query,.owner = owner,.check = true};
+	Run			run = {.query = query,.owner = owner,.settings = settings,.check = true};
 
 	ask_safely(&run);
 	if (run.why)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options.throttle.query %s", run.why),
-				 errdetail("It was run as role \"%s\", read-only.", GetUserNameFromId(owner, false)),
+				 errdetail("It runs as role \"%s\", read-only.", GetUserNameFromId(owner, false)),
 				 errhint("It has to return true, to stop, or false.")));
 }

@@ -31,6 +31,7 @@ extern Reading read_active_clients(const SignalContext *context);
 extern Reading read_io_waits(const SignalContext *context);
 extern Reading read_wraparound_vacuum(const SignalContext *context);
 extern Reading read_waiters(const SignalContext *context);
+extern bool clients_are_there(const SignalContext *context);	/* have any done something in the last seconds? */
 
 /* signal_server.c: the server's own state */
 extern Reading read_xid_age(const SignalContext *context);
@@ -41,7 +42,7 @@ extern Reading read_dead_rows(const SignalContext *context);
 
 /* signal_query.c: the user's own */
 extern Reading read_query(const SignalContext *context);
-extern void query_check(const char *query, Oid owner);	/* raises 22023 */
+extern void query_check(const char *query, Oid owner, const char *settings);	/* raises 22023 */
 
 /* signal_latency.c: the clients' own */
 extern Reading read_client_latency(const SignalContext *context);

@@ -62,6 +62,21 @@ take_sample(XLogRecPtr position, TimestampTz now)
 	samples[nsamples++] = (Sample) {position, now, now};
 }
 
+/* The first look of a process: others may have sampled for this migration just before. */
+static void
+take_others_samples(const Migration *mig)
+{
+	SqlRows    *rows = admin_queryp("SELECT s.value ->> 0, (s.value ->> 2)::int8 FROM mig.pace p, jsonb_array_elements(p.samples) WITH ORDINALITY s (value, n)"
+									" WHERE p.migration_id = $1 AND s.value ->> 2 IS NOT NULL ORDER BY s.n", P_int8(mig->id));
+
+	for (uint64 i = 0; i < rows->n; i++)
+	{
+		double		epoch = float8in_internal(rows->v[i][0], NULL, "double precision", rows->v[i][0]);
+
+		take_sample(strtou64(rows->v[i][1], NULL, 10), time_t_to_timestamptz(0) + (TimestampTz) (epoch * USECS_PER_SEC));
+	}
+}
+
 /* How long ago, in ms, the state that a standby has replayed was the primary's. replay_lag is what the server says; negative: nothing. */
 static double
 lag_of(XLogRecPtr replayed, double replay_lag, TimestampTz now)
@@ -204,6 +219,8 @@ worst_standby(const SignalContext *context, double (*measure) (const Standby *s,
 	char	   *missing = missing_standby(&all, names);
 	Reading		r = {.known = missing == NULL};
 
+	if (nsamples == 0)
+		take_others_samples(context->mig);
 	take_sample(here, now);
 	if (missing)
 		r.who = psprintf("standby %s is not connected", missing);

@@ -98,18 +98,20 @@ read_commit_latency(const SignalContext *context)
 {
 	static Mean mean;
 
+	if (!clients_are_there(context))
+		return (Reading) {.who = "no client is there who would commit"};
 	if (mean.at == 0 || TimestampDifferenceExceeds(mean.at, GetCurrentTimestamp(), PROBE_EVERY_MS))
 		mean_see(&mean, probe(), PROBE_FADE_MS);
 	return (Reading) {.known = true,.value = mean.value};
 }
 
-/* None where autovacuum will not come: it would never get better. */
+/* None where autovacuum will not come: it would never get better. A table that was never analysed has as many rows as it had writes. */
 Reading
 read_dead_rows(const SignalContext *context)
 {
 	SqlRows    *rows = admin_queryp("SELECT CASE WHEN current_setting('autovacuum')::bool AND current_setting('track_counts')::bool AND coalesce(o.enabled, true)"
 									" THEN pg_stat_get_dead_tuples(c.oid) / greatest(coalesce(o.base, current_setting('autovacuum_vacuum_threshold')::float8)"
-									" + coalesce(o.scale, current_setting('autovacuum_vacuum_scale_factor')::float8) * greatest(c.reltuples, 0), 1) ELSE 0 END"
+									" + coalesce(o.scale, current_setting('autovacuum_vacuum_scale_factor')::float8) * greatest(c.reltuples, pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid)), 1) ELSE 0 END"
 									" FROM pg_class c, LATERAL (SELECT max(option_value) FILTER (WHERE option_name = 'autovacuum_enabled')::bool AS enabled,"
 									" max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_threshold')::float8 AS base,"
 									" max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_scale_factor')::float8 AS scale"

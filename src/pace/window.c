@@ -497,6 +497,8 @@ windows_add(const Windows *windows, TimestampTz from, double seconds)
 		return from;
 	if (windows == NULL)
 		return from + (int64) (seconds * USECS_PER_SEC);
+	if (is_open(windows, t))	/* from the whole second on */
+		seconds += (from - time_t_to_timestamptz(t)) / (double) USECS_PER_SEC;
 	for (int changes = 0; t < limit && changes < MOST_CHANGES; changes++)
 	{
 		bool		open = is_open(windows, t);

@@ -14,7 +14,7 @@ CREATE TABLE mig.pace (
     hibernate_until timestamptz,
     readings jsonb NOT NULL DEFAULT '{}',   -- signal → {value, limit, critical, utilisation, who, read_at (epoch)}
     waited jsonb NOT NULL DEFAULT '{}',     -- what it was stopped by, or horizon → seconds
-    samples jsonb NOT NULL DEFAULT '[]'     -- [[epoch, rows done], …] of the last minute
+    samples jsonb NOT NULL DEFAULT '[]'     -- [[epoch, rows done, WAL position in bytes], …] of the last minute
 ) WITH (fillfactor = 50);
 ALTER TABLE mig.pace ALTER COLUMN readings SET STORAGE MAIN;  -- written four times a second: never out of line
 SELECT pg_extension_config_dump('mig.pace', '');

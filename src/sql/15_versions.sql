@@ -55,3 +55,11 @@ COMMENT ON FUNCTION mig.free_type(oid) IS 'makes the closed views of versions th
 CREATE FUNCTION mig.carry(relation regclass, columns name[], sql text) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_carry';
 COMMENT ON FUNCTION mig.carry(regclass, name[], text) IS 'runs statements, as the caller, that put others in the place of a table''s columns: what uses them is dropped before and made again afterwards';
+
+CREATE FUNCTION mig.for_partition(parent regclass, partition text, index text, sql text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_for_partition';
+COMMENT ON FUNCTION mig.for_partition(regclass, text, text, text) IS 'runs SQL, as the caller, if that table is still a partition of the parent, and has that index';
+
+CREATE FUNCTION mig.name_partition_indexes(relation regclass) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mig_name_partition_indexes';
+COMMENT ON FUNCTION mig.name_partition_indexes(regclass) IS 'gives indexes of partitions that were made during a migration the names they would have without it';

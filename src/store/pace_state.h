@@ -25,7 +25,7 @@ typedef struct PaceState
 	TimestampTz hibernate_until;
 	char	   *readings;		/* jsonb text: signal → {"value": …, "limit": …, "utilisation": …, "who": …, "read_at": epoch} */
 	char	   *waited;			/* jsonb text: signal → seconds waited for it */
-	char	   *samples;		/* jsonb text: [[epoch, rows done], …] of the last minute */
+	char	   *samples;		/* jsonb text: [[epoch, rows done, WAL position in bytes], …] of the last minute */
 } PaceState;
 
 extern PaceState *pace_state_get(int64 migration_id);	/* NULL: none yet */

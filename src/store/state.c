@@ -364,3 +364,13 @@ event_write(int64 migration_id, const char *kind, const char *detail)
 	admin_execp("INSERT INTO mig.event (migration_id, kind, detail) VALUES ($1, $2, $3)",
 				P_int8(migration_id), P_text(kind), P_jsonb(detail));
 }
+
+bool
+step_is_moot(int64 migration_id, const Step *step)
+{
+	if (!OidIsValid(step->relid) || step->phase != STEP_FILL)
+		return false;
+	return admin_queryp("SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = $2 AND relispartition)"
+						" AND NOT EXISTS (SELECT FROM mig.migrated_table WHERE migration_id = $1 AND relid = $2)",
+						P_int8(migration_id), P_oid(step->relid))->n > 0;
+}

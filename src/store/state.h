@@ -114,6 +114,8 @@ extern List *steps_of(int64 migration_id);	/* Step *, in order */
 extern Step *step_next(int64 migration_id);	/* the first that is not done; NULL at the end */
 extern List *steps_of_phase(int64 migration_id, StepPhase phase);
 extern List *steps_of_group(int64 migration_id, int group);
+/* Was a step of the fill for a partition that has gone meanwhile? */
+extern bool step_is_moot(int64 migration_id, const Step *step);
 extern void step_done(int64 migration_id, int no, bool done);
 
 /* One line of the audit log; detail is JSON text or NULL. */

@@ -7,7 +7,6 @@
 #include "base/compat.h"
 
 #include "access/table.h"
-#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
@@ -43,21 +42,18 @@ value_sql(const Table *t, const Column *c)
 static bool
 is_sampled(const Table *t, double *pages)
 {
-	Relation	rel = table_open(t->relid, AccessShareLock);
-
-	*pages = RelationGetNumberOfBlocks(rel);
-	table_close(rel, NoLock);
+	*pages = verify_table_pages(t->relid);
 	return *pages > LINT_PAGES;
 }
 
-/* "ONLY t AS t", or a sample of it. */
+/* "t AS t", or a sample of it. */
 static char *
 from_sql(const Table *t)
 {
 	double		pages;
 	bool		sampled = is_sampled(t, &pages);
 
-	return psprintf("ONLY %s AS t%s", sql_qualified(t->schema, t->name), sampled ? psprintf(" TABLESAMPLE SYSTEM (%f)", 100.0 * LINT_PAGES / pages) : "");
+	return psprintf("%s AS t%s", sql_qualified(t->schema, t->name), sampled ? psprintf(" TABLESAMPLE SYSTEM (%f)", 100.0 * LINT_PAGES / pages) : "");
 }
 
 /* Ask. */

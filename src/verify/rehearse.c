@@ -12,7 +12,6 @@
 #include "access/table.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
-#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
@@ -160,7 +159,7 @@ find_failures(Stage *s, const char *column, bool is_up, const char *expression)
 	StringInfoData samples;
 	StringInfoData out;
 	int64		failures = 0;
-	ErrorData  *error = try_ask(s, psprintf("SELECT t.ctid, (%s)::pg_catalog.text FROM %s WHERE true%s LIMIT %d", s->key_sql, s->sample_sql, s->failing, s->limit));
+	ErrorData  *error = try_ask(s, psprintf("SELECT t.ctid, (%s)::pg_catalog.text, t.tableoid FROM %s WHERE true%s LIMIT %d", s->key_sql, s->sample_sql, s->failing, s->limit));
 
 	if (error)
 		ReThrowError(error);
@@ -170,9 +169,10 @@ find_failures(Stage *s, const char *column, bool is_up, const char *expression)
 	for (uint64 r = 0; r < places->n; r++)
 	{
 		const char *place = quote_literal_cstr(places->v[r][0]);
+		const char *from = psprintf("ONLY %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) %s", sql_relation_name(sql_oid(places->v[r][2])), place);
 
-		error = try_ask(s, is_up ? psprintf("SELECT (%s)::pg_catalog.text FROM ONLY %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) %s", expression, s->name, place) :
-						psprintf("SELECT (%s)::pg_catalog.text FROM %s", expression, computed_sql(s, psprintf("ONLY %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) %s OFFSET 0", s->name, place))));
+		error = try_ask(s, is_up ? psprintf("SELECT (%s)::pg_catalog.text FROM %s", expression, from) :
+						psprintf("SELECT (%s)::pg_catalog.text FROM %s", expression, computed_sql(s, psprintf("%s OFFSET 0", from))));
 		if (error == NULL)
 			continue;
 		if (failures++ < SAMPLES)
@@ -181,11 +181,11 @@ find_failures(Stage *s, const char *column, bool is_up, const char *expression)
 			escape_json(&samples, error->message);
 			appendStringInfoChar(&samples, '}');
 		}
-		appendStringInfo(&out, "%s%s", out.len ? ", " : "", place);
+		appendStringInfo(&out, "%s(%s, %s)", out.len ? ", " : "", places->v[r][2], place);
 		FreeErrorData(error);
 	}
 	if (is_up && out.len)
-		s->failing = psprintf("%s AND NOT t.ctid OPERATOR(pg_catalog.=) ANY (ARRAY[%s]::pg_catalog.tid[])", s->failing, out.data);
+		s->failing = psprintf("%s AND (t.tableoid, t.ctid) OPERATOR(pg_catalog.<>) ALL (SELECT v.a::pg_catalog.oid, v.b::pg_catalog.tid FROM (VALUES %s) v (a, b))", s->failing, out.data);
 	add_result(s, column, is_up ? "up fails" : "down fails", failures, samples.len ? psprintf("[%s]", samples.data) : NULL,
 			   is_up ? "the migration does not become ready before these rows, or up, are corrected" :
 			   "a client of the new version could not write such a value");
@@ -263,7 +263,7 @@ fill_copy(void *arg)
 
 	initStringInfo(&set);
 	admin_begin(&saved);
-	(void) sql_exec_unpinned(psprintf("CREATE TABLE %s WITH (fillfactor = 45, autovacuum_enabled = off) AS SELECT t.* FROM ONLY %s AS t WITH NO DATA", copy, s->name), 0, NULL);
+	(void) sql_exec_unpinned(psprintf("CREATE TABLE %s WITH (fillfactor = 45, autovacuum_enabled = off) AS SELECT t.* FROM %s AS t WITH NO DATA", copy, s->name), 0, NULL);
 	foreach(lc, s->table->columns)
 	{
 		Column	   *c = lfirst(lc);
@@ -314,16 +314,18 @@ estimate(Stage *s)
 static void
 stage_open(Stage *s, int rows)
 {
-	BlockNumber pages;
+	double		pages;
 
 	s->rel = table_open(s->table->relid, AccessShareLock);
 	s->name = sql_qualified(s->table->schema, s->table->name);
 	s->key_sql = verify_key_sql(s->rel);
 	s->failing = "";
 	s->limit = rows;
-	pages = RelationGetNumberOfBlocks(s->rel);
-	s->total = Max(s->rel->rd_rel->reltuples, 0);
-	s->sample_sql = psprintf("ONLY %s AS t", s->name);
+	pages = verify_table_pages(s->table->relid);
+	s->total = atof(sql_textp("SELECT coalesce(sum(greatest(c.reltuples, 0)), 0) FROM pg_class c WHERE c.relkind = 'r' AND (c.oid = $1 OR c.oid IN"
+							  " (WITH RECURSIVE f AS (SELECT inhrelid AS oid FROM pg_inherits WHERE inhparent = $1 UNION SELECT i.inhrelid FROM pg_inherits i JOIN f ON f.oid = i.inhparent) SELECT oid FROM f))",
+							  P_oid(s->table->relid)));
+	s->sample_sql = psprintf("%s AS t", s->name);
 	if (s->total > 2.0 * rows && pages > 100)
 		s->sample_sql = psprintf("%s TABLESAMPLE SYSTEM (%f) REPEATABLE (%d)", s->sample_sql, Min(100.0, Max(120.0 * rows / s->total, 100.0 * 2 / pages)), SEED);
 	if (try_ask(s, psprintf("SELECT pg_catalog.count(*) FROM (SELECT FROM %s LIMIT %d) x", s->sample_sql, rows)) == NULL)
@@ -367,7 +369,7 @@ rehearse_plan(const MigPlan *plan, int rows)
 	{
 		const Table *t = lfirst(lc);
 
-		if (!t->dropped && OidIsValid(t->relid) && !t->partitioned)
+		if (!t->dropped && OidIsValid(t->relid))
 			results = list_concat(results, rehearse_table(plan, t, rows));
 	}
 	return results;

@@ -493,5 +493,28 @@ verify_unit(const Migration *mig, const Step *step)
 void
 verify_restart(const Migration *mig, const Step *step)
 {
-	(void) leaves_align(mig, step, lay_check, true);
+	List	   *relids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tasks_of(mig->id, step->no))
+		relids = lappend_oid(relids, ((Task *) lfirst(lc))->relid);
+	tasks_drop(mig->id, step->no, relids);
+}
+
+double
+verify_table_pages(Oid relid)
+{
+	double		pages = 0;
+	ListCell   *lc;
+
+	foreach(lc, leaves_of(relid))
+	{
+		Relation	rel = try_table_open(lfirst_oid(lc), AccessShareLock);
+
+		if (rel == NULL)
+			continue;
+		pages += RelationGetNumberOfBlocks(rel);
+		table_close(rel, NoLock);
+	}
+	return pages;
 }

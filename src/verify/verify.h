@@ -11,7 +11,10 @@
 
 /* Check one range inside the current transaction; counts go to the step's task. */
 extern UnitResult verify_unit(const Migration *mig, const Step *step);
-extern void verify_restart(const Migration *mig, const Step *step);	/* begin again with the first range */
+extern void verify_restart(const Migration *mig, const Step *step);	/* forget what was seen; the ranges are made when it begins again */
+
+/* Pages of a table with all its partitions and children. */
+extern double verify_table_pages(Oid relid);
 
 /* SQL of a jsonb object with the key of a row of alias t: its primary key, or its ctid. */
 extern char *verify_key_sql(Relation rel);
