@@ -47,6 +47,7 @@ typedef struct Driver
 	double		worked_ms;		/* how long it took */
 	TimestampTz held_from;		/* by pace_hold() */
 	TimestampTz held_until;
+	const char *waits_for;		/* by pace_waits_for() */
 	TimestampTz wake;			/* when it is of use to ask again */
 } Driver;
 
@@ -108,7 +109,7 @@ take_look(Driver *d, const Migration *mig, const Step *step)
 	if (p == NULL)
 		return false;
 	was_stopped = p->stopped_by != NULL;
-	look(mig, step, d->workers_allowed, p);
+	look(mig, step, d->workers_allowed, d->waits_for, p);
 	if (d->law.pages > 0)
 		p->chunk_pages = d->law.pages;
 	pace_state_put(p);
@@ -158,6 +159,8 @@ pace_ask(const Migration *mig, const Step *step)
 	latency_work_end();			/* a unit may have ended by an error that is nobody's to retry */
 	if (d->law.pages == 0 || (d->step_no != 0 && d->step_no != step->no))
 		chunk_start(&d->law, mig_batch_pages);
+	if (d->step_no != step->no)
+		d->waits_for = NULL;
 	d->step_no = step->no;
 	d->wake = d->stopped ? TimestampTzPlusMilliseconds(now, d->look_ms) : rests_until(d, now);
 	if (d->stopped || d->wake > now)
@@ -241,6 +244,12 @@ pace_hold(int64 migration_id, long ms)
 	d->held_from = GetCurrentTimestamp();
 	d->held_until = TimestampTzPlusMilliseconds(d->held_from, ms);
 	d->wake = d->held_until;
+}
+
+void
+pace_waits_for(int64 migration_id, const char *what)
+{
+	driver_get(migration_id)->waits_for = what;
 }
 
 int
