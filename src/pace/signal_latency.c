@@ -14,8 +14,8 @@
 #include "pace/signal_readers.h"
 
 #define FEW				20		/* statements say nothing about one in twenty */
-#define LIMIT_RATIO		2.0
-#define LEAST_LIMIT_MS	1.0
+#define LIMIT_RATIO		1.4		/* the 99th percentile grows faster than this one */
+#define LEAST_LIMIT_MS	0.5
 
 
 /* The tables that a migration changes, with their partitions and children. */
