@@ -107,11 +107,7 @@ read_signal(Look *l, int n)
 
 	l->reading = n;
 	if (txn_try(call_reader, l, &error) && g->reading.known)
-	{
 		g->read_at = l->epoch;
-		if (g->limit == 0 && g->reading.limit > 0)
-			g->limit = g->reading.limit;
-	}
 	else
 	{
 		char	   *why = error ? error->message : g->reading.who;
@@ -124,7 +120,7 @@ read_signal(Look *l, int n)
 	if (g->limit == 0 && g->reading.limit > 0)
 		g->limit = g->reading.limit;
 	else
-		g->reading.base = 0;
+		g->reading.base = 0;	/* it goes with the reader's own limit */
 	if (g->reading.known)
 		g->utilisation = utilisation(&signals[n], &g->reading, g->limit);
 }

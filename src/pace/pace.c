@@ -7,6 +7,7 @@
  */
 #include "base/compat.h"
 
+#include "access/xlog.h"
 #include "executor/instrument.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
@@ -27,6 +28,7 @@
 #define LONGEST_REST_MS	2000	/* that chunks are made for */
 #define SHARE_OF_RANGE	8		/* a chunk is at most such a part of a range: lanes lose their gain if one takes a large part of a lane's pass */
 #define CHUNK_KB		1024.0
+#define UNFLUSHED_WAL	(256 * 1024)	/* bytes that a driver leaves to others to write out */
 
 typedef struct Driver
 {
@@ -181,11 +183,23 @@ pace_pages(const Migration *mig, int64 range_pages)
 	return d->law.pages;
 }
 
+/*
+ * Wait until what this driver has committed is on disk, but for a little. Its commits wait for nothing; without this the next client's commit would write it
+ * all out, while we go on with more. Nobody waits for us here: the rows are free.
+ */
+static void
+flush_own_wal(void)
+{
+	if (XactLastCommitEnd > GetFlushRecPtr(NULL) + UNFLUSHED_WAL)
+		XLogFlush(XactLastCommitEnd);
+}
+
 void
 pace_begin(const Migration *mig)
 {
 	Driver	   *d = driver_get(mig->id);
 
+	flush_own_wal();
 	d->most = 0;
 	latency_work_begin(mig->id);
 	d->wal_began = pgWalUsage.wal_bytes;
