@@ -41,13 +41,17 @@ tablespace_path(Oid tablespace)
 	return psprintf("pg_tblspc/%u", tablespace);
 }
 
-/* The tightest of the tablespaces of the table, its TOAST table and the indexes of both; without a table, of the database's own. No lock is taken. */
+/* The tablespaces of a table, its TOAST table and the indexes of both, and the database's own. */
+static const char tablespaces_sql[] =
+"SELECT c.reltablespace FROM (SELECT $1 AS oid UNION ALL SELECT reltoastrelid FROM pg_class WHERE oid = $1 UNION ALL SELECT indexrelid FROM pg_index WHERE indrelid = $1"
+" UNION ALL SELECT i.indexrelid FROM pg_class t JOIN pg_index i ON i.indrelid = t.reltoastrelid WHERE t.oid = $1) r"
+" JOIN pg_class c ON c.oid = r.oid WHERE c.reltablespace <> 0 UNION SELECT $2";
+
+/* The tightest of those tablespaces. No lock is taken. */
 Reading
 read_disk_free(const SignalContext *context)
 {
-	SqlRows    *rows = admin_queryp("SELECT coalesce(nullif(c.reltablespace, 0), $2) FROM pg_class t, pg_class c WHERE t.oid = $1 AND (c.oid IN (t.oid, t.reltoastrelid)"
-									" OR c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid IN (t.oid, t.reltoastrelid))) UNION SELECT $2",
-									P_oid(context->relid), P_oid(MyDatabaseTableSpace));
+	SqlRows    *rows = admin_queryp(tablespaces_sql, P_oid(context->relid), P_oid(MyDatabaseTableSpace));
 	Reading		r = {.known = true,.value = -1};
 	Oid			tightest = InvalidOid;
 
