@@ -62,14 +62,14 @@ cmp_ok(one($node, "SELECT waited ->> 'query' $pace = 'v'"), '>', 3, 'the time th
 wait_until($node, "SELECT $workers = 3", 'helpers come back');
 
 # Over a gradual signal's limit: duty falls to the least, with one worker; and all the way back
-one($node, q(SELECT mig_set('v', '{"throttle": {"commit_latency": 0.000001}}')));
+one($node, q(SELECT mig_set('v', '{"throttle": {"wal_rate": 1}}')));
 wait_until($node, "SELECT duty < 0.03 AND workers = 1 AND stopped_by IS NULL $pace = 'v'", 'over the limit of a gradual signal: hardly any duty, one worker');
 wait_until($node, "SELECT $workers = 1", 'the helpers have gone');
 $rows = rows_done('v');
 wait_until($node, "SELECT rows_done > $rows FROM mig_status('v')", 'it still moves');
-cmp_ok(one($node, "SELECT utilisation ->> 'commit_latency' FROM mig_status('v')"), '>', 1, 'utilisation is shown');
+cmp_ok(one($node, "SELECT utilisation ->> 'wal_rate' FROM mig_status('v')"), '>', 1, 'utilisation is shown');
 cmp_ok(one($node, "SELECT chunk_pages $pace = 'v'"), '<=', 8, 'chunks are not large then');
-one($node, q(SELECT mig_set('v', '{"throttle": {"commit_latency": "off"}}')));
+one($node, q(SELECT mig_set('v', '{"throttle": {"wal_rate": "off"}}')));
 wait_until($node, "SELECT duty = 1 AND workers = 3 AND $workers = 3 $pace = 'v'", 'no load: full number, full duty');
 
 # One worker, by option
@@ -84,24 +84,24 @@ same_ok($node, 'SELECT id, a FROM public_v.t', 'SELECT id, a * 10 FROM u', 'all 
 # Hibernation, driven by a session: longer each time, then paused
 configure($node, 'mig_control.worker' => 'off');
 wait_until($node, "SELECT $workers = 0", 'no workers');
-one($node, q(SELECT mig_start('w', 'ALTER TABLE u ALTER COLUMN a TYPE bigint', '{"throttle": {"commit_latency": {"limit": 0.000001, "critical": 0.000001}}}')));
+one($node, q(SELECT mig_start('w', 'ALTER TABLE u ALTER COLUMN a TYPE bigint', '{"throttle": {"xid_age": {"limit": 0, "critical": 0}}}')));
 my $settings = "SET mig_control.hibernate = '300ms'; SET mig_control.hibernations = 3";
 $node->psql('postgres', "$settings; CALL mig_tick('60 s')");
 is(one($node, "SELECT string_agg(concat_ws(' ', kind, detail ->> 'signal', detail ->> 'seconds'), ', ' ORDER BY id) FROM mig.events WHERE name = 'w' AND kind IN ('hibernating', 'paused')"),
-	'hibernating commit_latency 0.3, hibernating commit_latency 0.6, hibernating commit_latency 1.2, paused', 'it sleeps, longer each time, and is paused');
-like(one($node, "SELECT waiting_for FROM mig_status('w') WHERE paused AND rows_done = 0"), qr/^hibernated 3 times, and still commit_latency/, 'with the reason');
+	'hibernating xid_age 0.3, hibernating xid_age 0.6, hibernating xid_age 1.2, paused', 'it sleeps, longer each time, and is paused');
+like(one($node, "SELECT waiting_for FROM mig_status('w') WHERE paused AND rows_done = 0"), qr/^hibernated 3 times, and still xid_age/, 'with the reason');
 cmp_ok(one($node, "SELECT waited ->> 'hibernation' $pace = 'w'"), '>', 1.5, 'the time is counted');
 fails_ok($node, "CALL mig_run('w')", '55000', 'mig_run says that it is paused', qr/is paused in phase "backfilling"/);
 one($node, q(SELECT mig_resume('w')));
 is(one($node, "SELECT hibernations $pace = 'w'"), 0, 'resumed: they are forgotten');
-one($node, q(SELECT mig_set('w', '{"throttle": {"commit_latency": {"limit": "1 s"}}}')));
+one($node, q(SELECT mig_set('w', '{"throttle": {"xid_age": null}}')));
 $node->psql('postgres', "$settings; CALL mig_run('w')");
 is(phase_of($node, 'w'), 'ready', 'nothing critical any more: it is done');
 
 # Unpaced
 one($node, 'CREATE TABLE x AS SELECT id, a, b FROM t');
 one($node, q(SELECT mig_start('x', 'ALTER TABLE x ALTER COLUMN b TYPE varchar(200)', '{"throttle": false, "down": {"x.b": "b"}, "up": {"x.b": "b"}}')));
-configure($node, 'mig_control.throttle_commit_latency' => '0', 'mig_control.critical_commit_latency' => '0');
+configure($node, 'mig_control.throttle_xid_age' => '0', 'mig_control.critical_xid_age' => '0');
 $node->psql('postgres', "CALL mig_run('x')");
 is(phase_of($node, 'x'), 'ready', 'throttle: false goes by no signal');
 
