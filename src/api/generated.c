@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -63,7 +64,7 @@ make_generated(Relation rel, const char *column, const RawExpr *raw)
 	free_parsestate(pstate);
 }
 
-/* mig.make_generated(relation, column, expression): the caller holds the table's lock, and knows that each row has the expression's value. Its children's, too. */
+/* mig.make_generated(relation, column, expression): the caller knows that each row has the expression's value. Its children's, too. */
 PGDLLEXPORT Datum
 mig_make_generated(PG_FUNCTION_ARGS)
 {
@@ -71,6 +72,7 @@ mig_make_generated(PG_FUNCTION_ARGS)
 	RawExpr    *raw = raw_expr(text_to_cstring(PG_GETARG_TEXT_PP(2)), column);
 	ListCell   *lc;
 
+	LockRelationOid(PG_GETARG_OID(0), AccessExclusiveLock);	/* a step has it already */
 	foreach(lc, find_all_inheritors(PG_GETARG_OID(0), AccessExclusiveLock, NULL))
 	{
 		Relation	rel = table_open(lfirst_oid(lc), NoLock);

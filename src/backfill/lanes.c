@@ -24,6 +24,7 @@
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "miscadmin.h"
 #include "optimizer/plancat.h"
 #include "storage/bufmgr.h"
@@ -35,6 +36,7 @@
 #include "utils/rel.h"
 
 #include "backfill/backfill.h"
+#include "backfill/held.h"
 #include "backfill/leaves.h"
 #include "backfill/quiet.h"
 #include "base/lock.h"
@@ -116,6 +118,8 @@ lay_lanes(Task *task, Relation rel, const Task *former)
 	task->range_pages = pages_per_range(task);
 	task->rows_done = former ? former->rows_done : 0;
 	task->busy_ms = former ? former->busy_ms : 0;
+	task->now = leaf_sizes(rel);
+	task->before = former ? former->before : task->now;
 }
 
 /* The same without lanes. */
@@ -128,9 +132,9 @@ lay_last_pass(Task *task, Relation rel, const Task *former)
 
 /* Lock ranges that nobody has: a large one, or small ones of as many pages, and no more than this worker's share of what is left. */
 static void
-claim_ranges(const Migration *mig, const Step *step)
+claim_ranges(Held *held)
 {
-	List	   *ranges = task_ranges(mig->id, step->no);
+	List	   *ranges = task_ranges(held->mig->id, held->step->no, held_from(held));
 	int64		pages = 0;
 	ListCell   *lc;
 
@@ -153,10 +157,32 @@ claim_ranges(const Migration *mig, const Step *step)
 	}
 }
 
+/* The first of the claimed ranges that can be worked on now; gives up those before it. */
+static Range *
+usable_range(Held *held)
+{
+	while (nclaimed > 0)
+	{
+		Range	   *range = range_get(claimed[0]);
+
+		/* it may be another migration's: a worker drives them in turn */
+		if (range && (range->state == RANGE_OPEN || range->state == RANGE_LATER) && range->migration_id == held->mig->id &&
+			range->step_no == held->step->no && !held_back(held, range))
+		{
+			range->state = RANGE_OPEN;
+			return range;
+		}
+		let_go();
+	}
+	return NULL;
+}
+
 /* The range this session works on next; NULL: none can be had now. */
 static Range *
-next_range(const Migration *mig, const Step *step)
+next_range(Held *held)
 {
+	Range	   *range;
+
 	if (turn_over)
 	{
 		int64		first = claimed[0];
@@ -165,21 +191,11 @@ next_range(const Migration *mig, const Step *step)
 		claimed[nclaimed - 1] = first;
 		turn_over = false;
 	}
-	if (nclaimed == 0)
-		claim_ranges(mig, step);
-	while (nclaimed > 0)
-	{
-		Range	   *range = range_get(claimed[0]);
-
-		/* it may be another migration's: a worker drives them in turn */
-		if (range && (range->state == RANGE_OPEN || range->state == RANGE_LATER) && range->migration_id == mig->id && range->step_no == step->no)
-		{
-			range->state = RANGE_OPEN;
-			return range;
-		}
-		let_go();
-	}
-	return NULL;
+	range = usable_range(held);
+	if (range)
+		return range;
+	claim_ranges(held);
+	return usable_range(held);
 }
 
 /*
@@ -332,6 +348,20 @@ chunk_pages(const Migration *mig, const Range *range)
 	return pace_pages(mig, range->end_block - range->first_block);
 }
 
+/* A lane has come to its end: what it has left behind should be removable when the next one begins. */
+static void
+end_lane(const Task *task, Range *range, Relation rel)
+{
+	Sizes		now = leaf_sizes(rel);
+
+	task_grown(range, &now);
+	range->lane++;
+	range->next_block = range->first_block;
+	if (range->lane < task->lanes)
+		range->dead_until = U64FromFullTransactionId(ReadNextFullTransactionId());
+	turn_over = true;
+}
+
 /* One batch of one lane. */
 static void
 run_lane(const Migration *mig, const Task *task, Range *range, Relation rel)
@@ -353,12 +383,9 @@ run_lane(const Migration *mig, const Task *task, Range *range, Relation rel)
 		identity_end(&saved);
 	}
 	range->next_block = end;
+	range->dead_until = 0;
 	if (end >= range->end_block)
-	{
-		range->lane++;
-		range->next_block = range->first_block;
-		turn_over = true;
-	}
+		end_lane(task, range, rel);
 	range_advance(range, written);
 }
 
@@ -488,15 +515,21 @@ run_range(const Migration *mig, Range *range, Relation rel)
 }
 
 UnitResult
-backfill_unit(const Migration *mig, const Step *step)
+backfill_unit(const Migration *mig, const Step *step, char **why)
 {
-	Range	   *range = next_range(mig, step);
+	Held		held = {.mig = mig,.step = step};
+	Range	   *range = next_range(&held);
+	UnitResult	found;
 	Relation	leaf;
 	bool		gone;
 	bool		dropped;
 
 	if (range == NULL)
-		return leaves_find_work(mig, step, lay_lanes);
+	{
+		found = leaves_find_work(mig, step, lay_lanes);
+		*why = "rows or ranges are locked by other sessions";
+		return found == UNIT_WAIT ? held_wait(&held, why) : found;
+	}
 	leaf = leaf_open(range->relid, RowExclusiveLock, &gone);
 	if (leaf == NULL && !gone)
 	{
@@ -537,7 +570,7 @@ backfill_claimable(const Migration *mig, const Step *step)
 	int			n = 0;
 	ListCell   *lc;
 
-	foreach(lc, task_ranges(mig->id, step->no))
+	foreach(lc, task_ranges(mig->id, step->no, UINT64_MAX))
 	{
 		int64		id = ((Range *) lfirst(lc))->id;
 

@@ -8,10 +8,12 @@
  */
 #include "base/compat.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -60,6 +62,33 @@ leaf_open(Oid relid, LOCKMODE lock, bool *gone)
 	leaf = try_table_open(relid, NoLock);
 	*gone = leaf == NULL;
 	return leaf;
+}
+
+/* Add the size of a relation to a sum, unless it or a former one is locked by somebody else. */
+static void
+add_relation(int64 *sum, Oid relid)
+{
+	Relation	rel = ConditionalLockRelationOid(relid, AccessShareLock) ? try_relation_open(relid, NoLock) : NULL;
+
+	if (rel == NULL)
+		*sum = -1;
+	if (*sum >= 0)
+		*sum += (int64) RelationGetNumberOfBlocks(rel) * BLCKSZ;
+	if (rel)
+		relation_close(rel, AccessShareLock);
+}
+
+Sizes
+leaf_sizes(Relation leaf)
+{
+	Sizes		s = {.heap = (int64) RelationGetNumberOfBlocks(leaf) * BLCKSZ};
+	ListCell   *lc;
+
+	if (OidIsValid(leaf->rd_rel->reltoastrelid))
+		add_relation(&s.toast, leaf->rd_rel->reltoastrelid);
+	foreach(lc, RelationGetIndexList(leaf))
+		add_relation(&s.indexes, lfirst_oid(lc));
+	return s;
 }
 
 /* Lay out the task of a leaf; NULL when somebody else has it locked. Its lock is not kept: there may be thousands. */

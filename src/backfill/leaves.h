@@ -28,6 +28,9 @@ extern List *leaves_of(Oid relid);	/* OIDs, sorted; NIL when the table is gone *
 /* Open a leaf without queueing behind anybody's lock. NULL: it is locked, or (*gone) it does not exist. To be closed with NoLock. */
 extern Relation leaf_open(Oid relid, LOCKMODE lock, bool *gone);
 
+/* What a leaf takes on disk; -1 for a part that is locked by somebody else. */
+extern Sizes leaf_sizes(Relation leaf);
+
 /* Make the tasks of leaves that have none, and drop those of relations that are no leaves any more; with anew, make them all. */
 extern LeavesChange leaves_align(const Migration *mig, const Step *step, LayTask lay, bool anew);
 

@@ -31,6 +31,7 @@ int			mig_lanes = 16;
 int			mig_range_pages = 8192;
 int			mig_naptime = 1000;
 int			mig_nice = 10;
+int			mig_on_held_horizon = 60 * 1000;
 int			mig_own_statements = OWN_NOT;
 char	   *mig_stop_before = NULL;
 
@@ -72,6 +73,9 @@ settings_define(void)
 			   &mig_naptime, 1000, 1, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("mig_control.nice", "By how much workers lower their priority while they fill and check rows.", "As nice(1) counts: 0 not at all, 19 to the lowest.",
 			   &mig_nice, 10, 0, 19, PGC_SIGHUP, 0);
+	define_int("mig_control.on_held_horizon", "How long the backfill waits for a transaction, slot or standby that holds dead rows back.",
+			   "For each of them at most so long; then it goes on, and the table grows. 0: it never waits. -1: for as long as it takes.",
+			   &mig_on_held_horizon, 60 * 1000, -1, INT_MAX, PGC_USERSET, GUC_UNIT_MS);
 	define_int("mig_control.own_statements", "Whose statements are being run: for the engine itself.", NULL,
 			   &mig_own_statements, OWN_NOT, OWN_NOT, OWN_HIDDEN, PGC_SUSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE);
 	define_int("mig_control.range_pages", "Pages of a range, over which the backfill goes lane by lane.", NULL,

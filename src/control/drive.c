@@ -157,14 +157,32 @@ stop_for_aside(Unit *u)
 	event_write(u->mig->id, "failed", step_detail(u->step, psprintf(", \"aside\": " INT64_FORMAT, n)));
 }
 
+/* What a table took before it was filled and takes now, as JSON text members. */
+static char *
+growth_members(const Task *t)
+{
+	int64		before;
+
+	if (t == NULL)
+		return NULL;
+	before = t->before.heap + t->before.toast + t->before.indexes;
+	return psprintf(", \"rows\": " INT64_FORMAT ", \"bytes_before\": {\"heap\": " INT64_FORMAT ", \"toast\": " INT64_FORMAT ", \"indexes\": " INT64_FORMAT "}"
+					", \"bytes\": {\"heap\": " INT64_FORMAT ", \"toast\": " INT64_FORMAT ", \"indexes\": " INT64_FORMAT "}, \"growth\": %.3f",
+					t->rows_done, t->before.heap, t->before.toast, t->before.indexes, t->now.heap, t->now.toast, t->now.indexes,
+					before > 0 ? (double) (t->now.heap + t->now.toast + t->now.indexes) / before : 1.0);
+}
+
 /* Run one batch of a backfill. */
 static void
 run_backfill(Unit *u)
 {
-	UnitResult	r = backfill_unit(u->mig, u->step);
+	char	   *why = NULL;
+	UnitResult	r = backfill_unit(u->mig, u->step, &why);
+	bool		waits = r == UNIT_WAIT || r == UNIT_HELD;
 
-	u->result = r == UNIT_WAIT ? DRIVE_WAIT : DRIVE_PROGRESS;
-	migration_set_waiting(u->mig->id, r == UNIT_WAIT ? "rows or ranges are locked by other sessions" : NULL);
+	u->result = waits ? DRIVE_WAIT : DRIVE_PROGRESS;
+	migration_set_waiting(u->mig->id, waits ? why : NULL);
+	pace_waits_for(u->mig->id, r == UNIT_HELD ? "horizon" : NULL);
 	if (r == UNIT_ASIDE)
 		stop_for_aside(u);
 	if (r != UNIT_END)
@@ -175,7 +193,7 @@ run_backfill(Unit *u)
 		return;
 	}
 	step_done(u->mig->id, u->step->no, true);
-	event_write(u->mig->id, "filled", step_detail(u->step, NULL));
+	event_write(u->mig->id, "filled", step_detail(u->step, growth_members(task_total(u->mig->id, u->step->no))));
 }
 
 /* Check one range; the conclusion needs the migration for itself. */

@@ -336,13 +336,13 @@ move_duty(Look *l, int most)
 	p->moved_at = l->now;
 }
 
-/* Count the time since the last look as waited for what stopped it then, or, as far as drivers rested, for what slows it. */
+/* Count the time since the last look as waited for what stopped it then, or for what this driver waits for; or, as far as drivers rested, for what slows it. */
 static void
-count_waiting(const Look *l)
+count_waiting(const Look *l, const char *waits_for)
 {
 	PaceState  *p = l->state;
 	double		seconds = p->looked_at ? Min((l->now - p->looked_at) / 1000000.0, MOST_BETWEEN) : 0;
-	const char *what = l->stopped_by;
+	const char *what = l->stopped_by ? l->stopped_by : waits_for;
 
 	if (what == NULL && p->duty < 1 && l->busiest >= 0)
 	{
@@ -405,7 +405,7 @@ decide(Look *l, int most)
 }
 
 void
-look(const Migration *mig, const Step *step, int most, PaceState *state)
+look(const Migration *mig, const Step *step, int most, const char *waits_for, PaceState *state)
 {
 	Look		l = {.mig = mig,.step = step,.state = state,.stopped_by = state->stopped_by,.now = GetCurrentTimestamp(),.busiest = -1,.calm = -1};
 
@@ -417,7 +417,7 @@ look(const Migration *mig, const Step *step, int most, PaceState *state)
 	l.gauges = palloc0(sizeof(Gauge) * nsignals);
 	state->stopped_by = NULL;
 	decide(&l, most);
-	count_waiting(&l);
+	count_waiting(&l, waits_for);
 	if (state->stopped_by == NULL)
 		state->stopped_since = 0;
 	else if (l.stopped_by == NULL || state->stopped_since == 0)

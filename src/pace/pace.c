@@ -22,6 +22,7 @@
 #include "store/options.h"
 #include "store/pace_state.h"
 
+#define LONG_STOP_MS	5000	/* after such a stop a look in a second does: what has taken long may take longer */
 #define LONGEST_NAP_MS	1000	/* of a driver that rests or stands still: then it asks again */
 #define LONGEST_REST_MS	2000	/* that chunks are made for */
 #define SHARE_OF_RANGE	8		/* a chunk is at most such a part of a range: lanes lose their gain if one takes a large part of a lane's pass */
@@ -32,6 +33,7 @@ typedef struct Driver
 	int64		migration_id;
 	TimestampTz known_at;		/* when the row was read; 0: never */
 	bool		stopped;
+	int			look_ms;		/* between two looks */
 	double		duty;
 	int			workers;
 	int			workers_allowed;	/* by option or setting */
@@ -43,7 +45,9 @@ typedef struct Driver
 	uint64		wal_began;
 	TimestampTz rests_from;		/* when the last unit ended */
 	double		worked_ms;		/* how long it took */
-	TimestampTz held_until;		/* by pace_hold() */
+	TimestampTz held_from;		/* by pace_hold() */
+	TimestampTz held_until;
+	const char *waits_for;		/* by pace_waits_for() */
 	TimestampTz wake;			/* when it is of use to ask again */
 } Driver;
 
@@ -65,6 +69,7 @@ driver_get(int64 migration_id)
 	d->migration_id = migration_id;
 	d->duty = 1;
 	d->workers = 1;
+	d->look_ms = PACE_LOOK_MS;
 	drivers = lappend(drivers, d);
 	MemoryContextSwitchTo(old);
 	return d;
@@ -87,6 +92,7 @@ adopt(Driver *d, const PaceState *p, TimestampTz now)
 {
 	d->known_at = now;
 	d->stopped = p->stopped_by != NULL;
+	d->look_ms = d->stopped && TimestampDifferenceExceeds(p->stopped_since, now, LONG_STOP_MS) ? LONGEST_NAP_MS : PACE_LOOK_MS;
 	d->duty = p->duty;
 	d->workers = p->workers;
 	if (d->law.pages == 0 && p->chunk_pages > 0)
@@ -97,13 +103,13 @@ adopt(Driver *d, const PaceState *p, TimestampTz now)
 static bool
 take_look(Driver *d, const Migration *mig, const Step *step)
 {
-	PaceState  *p = pace_state_claim(mig->id, PACE_LOOK_MS);
+	PaceState  *p = pace_state_claim(mig->id, d->look_ms);
 	bool		was_stopped;
 
 	if (p == NULL)
 		return false;
 	was_stopped = p->stopped_by != NULL;
-	look(mig, step, d->workers_allowed, p);
+	look(mig, step, d->workers_allowed, d->waits_for, p);
 	if (d->law.pages > 0)
 		p->chunk_pages = d->law.pages;
 	pace_state_put(p);
@@ -120,7 +126,7 @@ learn(Driver *d, const Migration *mig, const Step *step)
 	TimestampTz now = GetCurrentTimestamp();
 	PaceState  *p;
 
-	if (d->known_at <= now && !TimestampDifferenceExceeds(d->known_at, now, PACE_LOOK_MS))
+	if (d->known_at <= now && !TimestampDifferenceExceeds(d->known_at, now, d->look_ms))
 		return false;
 	read_options(d, mig);
 	if (take_look(d, mig, step))
@@ -134,13 +140,13 @@ learn(Driver *d, const Migration *mig, const Step *step)
 	return false;
 }
 
-/* When this driver may work again. */
+/* When this driver may work again. Moments from before the clock was set back don't count. */
 static TimestampTz
-rests_until(const Driver *d)
+rests_until(const Driver *d, TimestampTz now)
 {
-	TimestampTz rested = d->rests_from + (int64) (d->worked_ms * 1000 * (1 / d->duty - 1));
+	TimestampTz rested = d->rests_from > now ? 0 : d->rests_from + (int64) (d->worked_ms * 1000 * (1 / d->duty - 1));
 
-	return Max(rested, d->held_until);
+	return d->held_from > now ? rested : Max(rested, d->held_until);
 }
 
 PaceAnswer
@@ -153,8 +159,10 @@ pace_ask(const Migration *mig, const Step *step)
 	latency_work_end();			/* a unit may have ended by an error that is nobody's to retry */
 	if (d->law.pages == 0 || (d->step_no != 0 && d->step_no != step->no))
 		chunk_start(&d->law, mig_batch_pages);
+	if (d->step_no != step->no)
+		d->waits_for = NULL;
 	d->step_no = step->no;
-	d->wake = d->stopped ? TimestampTzPlusMilliseconds(now, PACE_LOOK_MS) : rests_until(d);
+	d->wake = d->stopped ? TimestampTzPlusMilliseconds(now, d->look_ms) : rests_until(d, now);
 	if (d->stopped || d->wake > now)
 		return PACE_WAIT;
 	return looked ? PACE_LOOKED : PACE_GO;
@@ -233,8 +241,15 @@ pace_hold(int64 migration_id, long ms)
 {
 	Driver	   *d = driver_get(migration_id);
 
-	d->held_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	d->held_from = GetCurrentTimestamp();
+	d->held_until = TimestampTzPlusMilliseconds(d->held_from, ms);
 	d->wake = d->held_until;
+}
+
+void
+pace_waits_for(int64 migration_id, const char *what)
+{
+	driver_get(migration_id)->waits_for = what;
 }
 
 int

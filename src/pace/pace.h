@@ -30,6 +30,7 @@ extern void pace_begin(const Migration *mig);	/* a unit begins to work */
 extern void pace_end(const Migration *mig, const Step *step);	/* it has worked, and is about to commit */
 extern ChunkFailure pace_failed(const Migration *mig);	/* or it raised an error that should pass; CHUNK_GIVE_UP: put its range aside */
 extern void pace_hold(int64 migration_id, long ms);	/* this driver does nothing for the migration for so long */
+extern void pace_waits_for(int64 migration_id, const char *what);	/* this driver waits for something of that name (a constant), no signal; NULL: no more */
 extern int	pace_workers(const Migration *mig);	/* how many workers may fill now */
 extern long pace_nap_ms(long ms);	/* how long a driver naps that would nap for ms, but has migrations that rest or stand still: to the first's turn */
 

@@ -76,6 +76,12 @@ CREATE TABLE mig.task (
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     busy_ms bigint NOT NULL DEFAULT 0,
+    heap_before bigint NOT NULL DEFAULT 0,      -- bytes, when a backfill began
+    toast_before bigint NOT NULL DEFAULT 0,
+    indexes_before bigint NOT NULL DEFAULT 0,
+    heap bigint NOT NULL DEFAULT 0,             -- when a lane last ended
+    toast bigint NOT NULL DEFAULT 0,
+    indexes bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (migration_id, step_no, relid),
     FOREIGN KEY (migration_id, step_no) REFERENCES mig.step ON DELETE CASCADE
 );
@@ -91,6 +97,7 @@ CREATE TABLE mig.range (
     next_block bigint NOT NULL,
     state text NOT NULL DEFAULT 'open',
     not_before timestamptz,
+    dead_until xid8,                -- between two lanes: the dead rows of transactions before it should be removable
     error text,                     -- why it was put aside
     FOREIGN KEY (migration_id, step_no, relid) REFERENCES mig.task ON DELETE CASCADE
 ) WITH (fillfactor = 50);

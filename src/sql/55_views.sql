@@ -67,10 +67,12 @@ CREATE VIEW mig.progress AS
                 ELSE least(99.9, round(100.0 * t.rows_done / greatest(t.rows_total, 1), 1)) END AS percent,
            t.rows_done, CASE WHEN s.done_at IS NULL THEN greatest(t.rows_total, t.rows_done) ELSE t.rows_done END AS rows_total,
            CASE WHEN s.done_at IS NULL AND m.phase IN ('backfilling', 'validating') THEN m.rows_per_second
-                ELSE round(t.rows_done * 1000.0 / nullif(t.busy_ms, 0)) END AS rows_per_second
+                ELSE round(t.rows_done * 1000.0 / nullif(t.busy_ms, 0)) END AS rows_per_second,
+           pg_size_pretty(t.bytes_before) AS size_before, pg_size_pretty(t.bytes) AS size_now, round(t.bytes / t.bytes_before, 2) AS growth
       FROM mig.step s
       JOIN mig.state m ON m.id = s.migration_id
-      JOIN (SELECT migration_id, step_no, sum(rows_done)::bigint AS rows_done, sum(rows_total)::bigint AS rows_total, sum(busy_ms)::bigint AS busy_ms
+      JOIN (SELECT migration_id, step_no, sum(rows_done)::bigint AS rows_done, sum(rows_total)::bigint AS rows_total, sum(busy_ms)::bigint AS busy_ms,
+                   nullif(sum(heap_before + toast_before + indexes_before), 0) AS bytes_before, nullif(sum(heap + toast + indexes), 0) AS bytes
               FROM mig.task GROUP BY migration_id, step_no) t ON t.migration_id = s.migration_id AND t.step_no = s.no
      ORDER BY m.id DESC, s.no;
 COMMENT ON VIEW mig.progress IS 'one row per table and task (backfill, validate)';

@@ -18,8 +18,16 @@ static const char *const range_states[] = {
 	[RANGE_DONE] = "done",
 };
 
-#define TASK_COLUMNS "relid, relfilenode, blocks, lanes, rows_total, rows_done, divergent, missing, busy_ms"
-#define RANGE_COLUMNS "SELECT id, first_block, end_block, lane, next_block, state, migration_id, step_no, relid FROM mig.range "
+#define TASK_COLUMNS "relid, relfilenode, blocks, lanes, rows_total, rows_done, divergent, missing, busy_ms, heap_before, toast_before,"\
+	" indexes_before, heap, toast, indexes"
+#define RANGE_COLUMNS "SELECT id, first_block, end_block, lane, next_block, state, migration_id, step_no, relid, dead_until::text FROM mig.range "
+
+/* Three columns as sizes. */
+static Sizes
+make_sizes(char **v)
+{
+	return (Sizes) {.heap = pg_strtoint64(v[0]),.toast = pg_strtoint64(v[1]),.indexes = pg_strtoint64(v[2])};
+}
 
 /* TASK_COLUMNS as a struct. */
 static Task *
@@ -38,6 +46,8 @@ make_task(int64 migration_id, int step_no, char **v)
 	task->divergent = pg_strtoint64(v[6]);
 	task->missing = pg_strtoint64(v[7]);
 	task->busy_ms = pg_strtoint64(v[8]);
+	task->before = make_sizes(v + 9);
+	task->now = make_sizes(v + 12);
 	return task;
 }
 
@@ -66,7 +76,8 @@ Task *
 task_total(int64 migration_id, int step_no)
 {
 	SqlRows    *rows = admin_queryp("SELECT 0, 0, sum(blocks)::bigint, max(lanes), sum(rows_total)::bigint, sum(rows_done)::bigint, sum(divergent)::bigint,"
-									" sum(missing)::bigint, sum(busy_ms)::bigint FROM mig.task WHERE migration_id = $1 AND step_no = $2 HAVING count(*) > 0",
+									" sum(missing)::bigint, sum(busy_ms)::bigint, sum(heap_before)::bigint, sum(toast_before)::bigint, sum(indexes_before)::bigint,"
+									" sum(heap)::bigint, sum(toast)::bigint, sum(indexes)::bigint FROM mig.task WHERE migration_id = $1 AND step_no = $2 HAVING count(*) > 0",
 									P_int8(migration_id), P_int4(step_no));
 
 	return rows->n ? make_task(migration_id, step_no, rows->v[0]) : NULL;
@@ -97,6 +108,13 @@ tasks_drop(int64 migration_id, int step_no, List *relids)
 				P_int8(migration_id), P_int4(step_no), P_text(oid_array(relids)));
 }
 
+/* Sizes as a JSON array. */
+static char *
+sizes_json(const Sizes *s)
+{
+	return psprintf("[" INT64_FORMAT ", " INT64_FORMAT ", " INT64_FORMAT "]", s->heap, s->toast, s->indexes);
+}
+
 /*
  * One statement for all of them: a table may have thousands of partitions. Two drivers may get here at once: the second waits for the first's commit, then
  * inserts nothing; and if both dropped the former ones before, the second has dropped nothing, as the rows it saw were gone.
@@ -115,14 +133,16 @@ tasks_make(List *tasks)
 		Task	   *t = lfirst(lc);
 
 		appendStringInfo(&json, "%s{\"relid\": %u, \"node\": %u, \"blocks\": " INT64_FORMAT ", \"lanes\": %d, \"total\": " INT64_FORMAT ", \"done\": " INT64_FORMAT
-						 ", \"busy\": " INT64_FORMAT ", \"pages\": " INT64_FORMAT ", \"lane\": %d}", json.len ? ", " : "[", t->relid, t->relfilenode, t->blocks,
-						 t->lanes, t->rows_total, t->rows_done, t->busy_ms, t->range_pages, t->first_lane);
+						 ", \"busy\": " INT64_FORMAT ", \"pages\": " INT64_FORMAT ", \"lane\": %d, \"before\": %s, \"now\": %s}", json.len ? ", " : "[", t->relid, t->relfilenode, t->blocks,
+						 t->lanes, t->rows_total, t->rows_done, t->busy_ms, t->range_pages, t->first_lane, sizes_json(&t->before), sizes_json(&t->now));
 	}
 	appendStringInfoChar(&json, ']');
 	admin_execp("WITH t AS MATERIALIZED (SELECT t.*, c.relname, n.nspname FROM jsonb_to_recordset($3) AS t (relid oid, node oid, blocks bigint, lanes int,"
-				"   total bigint, done bigint, busy bigint, pages bigint, lane int) JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace),"
-				" made AS (INSERT INTO mig.task (migration_id, step_no, relid, relation, relfilenode, blocks, lanes, rows_total, rows_done, busy_ms)"
-				"  SELECT $1, $2, relid, format('%I.%I', nspname, relname), node, blocks, lanes, total, done, busy FROM t ORDER BY relid"
+				"   total bigint, done bigint, busy bigint, pages bigint, lane int, before bigint[], now bigint[]) JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace),"
+				" made AS (INSERT INTO mig.task (migration_id, step_no, relid, relation, relfilenode, blocks, lanes, rows_total, rows_done, busy_ms,"
+				"   heap_before, toast_before, indexes_before, heap, toast, indexes)"
+				"  SELECT $1, $2, relid, format('%I.%I', nspname, relname), node, blocks, lanes, total, done, busy,"
+				"   before[1], before[2], before[3], now[1], now[2], now[3] FROM t ORDER BY relid"
 				"  ON CONFLICT DO NOTHING RETURNING relid)"
 				" INSERT INTO mig.range (migration_id, step_no, relid, first_block, end_block, lane, next_block)"
 				" SELECT $1, $2, relid, b, least(b + pages, blocks), lane, b FROM made JOIN t USING (relid), generate_series(0, blocks - 1, pages) b ORDER BY relid, b",
@@ -143,6 +163,7 @@ make_range(char **v)
 	r->migration_id = pg_strtoint64(v[6]);
 	r->step_no = pg_strtoint32(v[7]);
 	r->relid = sql_oid(v[8]);
+	r->dead_until = v[9] ? strtoull(v[9], NULL, 10) : 0;
 	for (int i = 0; i < lengthof(range_states); i++)
 		if (strcmp(range_states[i], v[5]) == 0)
 			r->state = (RangeState) i;
@@ -157,17 +178,32 @@ range_get(int64 id)
 	return rows->n ? make_range(rows->v[0]) : NULL;
 }
 
+/* A transaction id of 64 bits as the server reads it; NULL for 0. */
+static char *
+xid_text(uint64 xid)
+{
+	return xid ? psprintf(UINT64_FORMAT, xid) : NULL;
+}
+
 List *
-task_ranges(int64 migration_id, int step_no)
+task_ranges(int64 migration_id, int step_no, uint64 held_from)
 {
 	SqlRows    *rows = admin_queryp(RANGE_COLUMNS "WHERE migration_id = $1 AND step_no = $2 AND state IN ('open', 'later')"
-									" AND coalesce(not_before, '-infinity') <= clock_timestamp() ORDER BY state DESC, id LIMIT $3",
-									P_int8(migration_id), P_int4(step_no), P_int4(RANGES_AT_ONCE));
+									" AND coalesce(not_before, '-infinity') <= clock_timestamp() AND NOT coalesce(dead_until > $4::xid8, false)"
+									" ORDER BY state DESC, id LIMIT $3",
+									P_int8(migration_id), P_int4(step_no), P_int4(RANGES_AT_ONCE), P_text(xid_text(held_from)));
 	List	   *list = NIL;
 
 	for (uint64 i = 0; i < rows->n; i++)
 		list = lappend(list, make_range(rows->v[i]));
 	return list;
+}
+
+bool
+task_ranges_held(int64 migration_id, int step_no, uint64 held_from)
+{
+	return admin_queryp("SELECT FROM mig.range WHERE migration_id = $1 AND step_no = $2 AND state IN ('open', 'later') AND dead_until > $3::xid8 LIMIT 1",
+						P_int8(migration_id), P_int4(step_no), P_text(xid_text(held_from)))->n > 0;
 }
 
 bool
@@ -211,13 +247,21 @@ range_put_aside(int64 id, const char *error)
 void
 range_advance(const Range *r, int64 rows)
 {
-	admin_execp("UPDATE mig.range SET lane = $2, next_block = $3, state = $4, not_before = NULL WHERE id = $1",
-				P_int8(r->id), P_int4(r->lane), P_int8(r->next_block), P_text(range_states[r->state]));
+	admin_execp("UPDATE mig.range SET lane = $2, next_block = $3, state = $4, not_before = NULL, dead_until = $5::xid8 WHERE id = $1",
+				P_int8(r->id), P_int4(r->lane), P_int8(r->next_block), P_text(range_states[r->state]), P_text(xid_text(r->dead_until)));
 	/* neither pauses count nor the time that others have counted */
 	admin_execp("UPDATE mig.task SET rows_done = rows_done + $4, updated_at = clock_timestamp(),"
 				" busy_ms = busy_ms + extract(epoch FROM clock_timestamp() - greatest(updated_at, now())) * 1000"
 				" WHERE migration_id = $1 AND step_no = $2 AND relid = $3",
 				P_int8(r->migration_id), P_int4(r->step_no), P_oid(r->relid), P_int8(rows));
+}
+
+void
+task_grown(const Range *r, const Sizes *now)
+{
+	admin_execp("UPDATE mig.task SET heap = CASE WHEN $4 >= 0 THEN $4 ELSE heap END, toast = CASE WHEN $5 >= 0 THEN $5 ELSE toast END,"
+				" indexes = CASE WHEN $6 >= 0 THEN $6 ELSE indexes END WHERE migration_id = $1 AND step_no = $2 AND relid = $3",
+				P_int8(r->migration_id), P_int4(r->step_no), P_oid(r->relid), P_int8(now->heap), P_int8(now->toast), P_int8(now->indexes));
 }
 
 void

@@ -15,6 +15,14 @@
 #define RANGES_AT_ONCE	256		/* to choose from; more would be read for nothing */
 #define BAD_ROW_SAMPLES	100		/* kept per relation and kind */
 
+/* What a relation takes on disk, in bytes */
+typedef struct Sizes
+{
+	int64		heap;
+	int64		toast;
+	int64		indexes;
+} Sizes;
+
 typedef struct Task
 {
 	int64		migration_id;
@@ -28,6 +36,8 @@ typedef struct Task
 	int64		divergent;		/* verification: rows that break their rule */
 	int64		missing;		/* verification: rows with an untouched pair */
 	int64		busy_ms;		/* time spent on it, without pauses */
+	Sizes		before;			/* when its backfill began */
+	Sizes		now;			/* when a lane last ended */
 	/* how its ranges are made */
 	int64		range_pages;
 	int			first_lane;
@@ -52,6 +62,7 @@ typedef struct Range
 	int			lane;
 	int64		next_block;
 	RangeState	state;
+	uint64		dead_until;		/* between two lanes: the dead rows of transactions before it should be removable; 0: no matter */
 } Range;
 
 extern Task *task_get(int64 migration_id, int step_no, Oid relid);	/* NULL: none yet */
@@ -59,13 +70,16 @@ extern Task *task_total(int64 migration_id, int step_no);	/* sums of a step's ta
 extern List *tasks_of(int64 migration_id, int step_no);	/* Task *, by relid */
 extern void tasks_make(List *tasks);	/* of one step, Task * by relid; those that somebody else has made meanwhile stay */
 extern void tasks_drop(int64 migration_id, int step_no, List *relids);
-extern List *task_ranges(int64 migration_id, int step_no);	/* Range *, at most RANGES_AT_ONCE of those left whose not_before has passed, open ones first */
+/* Range *, at most RANGES_AT_ONCE of those left whose not_before has passed, open ones first; none whose dead rows are held back, if those from held_from on are */
+extern List *task_ranges(int64 migration_id, int step_no, uint64 held_from);
+extern bool task_ranges_held(int64 migration_id, int step_no, uint64 held_from);	/* is any open, and its dead rows are held back? */
 extern Range *range_get(int64 id);	/* NULL: gone */
 extern bool task_ranges_left(int64 migration_id, int step_no);	/* is any open, now or later? */
 extern int64 task_ranges_aside(int64 migration_id, int step_no, char **error);	/* put aside; *error: one's reason, NULL if there is none */
 extern void task_ranges_reopen(int64 migration_id, int step_no);	/* those put aside */
 extern int64 task_rows_done(int64 migration_id, StepKind kind);	/* of all its tasks of a kind */
-extern void range_advance(const Range *range, int64 rows);	/* store lane, next_block, state; add rows to its task */
+extern void range_advance(const Range *range, int64 rows);	/* store lane, next_block, state, dead_until; add rows to its task */
+extern void task_grown(const Range *range, const Sizes *now);	/* what its relation takes now; a negative size is not known */
 extern void range_put_aside(int64 id, const char *error);
 extern void range_postpone(const Range *range, int ms);	/* RANGE_LATER, not before now + ms */
 extern void task_counts(const Range *range, int64 divergent, int64 missing);	/* add to its task's counts */

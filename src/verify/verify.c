@@ -431,7 +431,7 @@ claim_range(const Migration *mig, const Step *step)
 {
 	ListCell   *lc;
 
-	foreach(lc, task_ranges(mig->id, step->no))
+	foreach(lc, task_ranges(mig->id, step->no, UINT64_MAX))
 	{
 		Range	   *range = lfirst(lc);
 

@@ -62,14 +62,16 @@ cmp_ok(one($node, "SELECT waited ->> 'query' $pace = 'v'"), '>', 3, 'the time th
 wait_until($node, "SELECT $workers = 3", 'helpers come back');
 
 # Over a gradual signal's limit: duty falls to the least, with one worker; and all the way back
-one($node, q(SELECT mig_set('v', '{"throttle": {"wal_rate": 1}}')));
+my $old = hold($node, 'postgres', 'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ', 'SELECT 1');
+one($node, q(SELECT mig_set('v', '{"throttle": {"xmin_age": 1}}')));
 wait_until($node, "SELECT duty < 0.03 AND workers = 1 AND stopped_by IS NULL $pace = 'v'", 'over the limit of a gradual signal: hardly any duty, one worker');
 wait_until($node, "SELECT $workers = 1", 'the helpers have gone');
 $rows = rows_done('v');
 wait_until($node, "SELECT rows_done > $rows FROM mig_status('v')", 'it still moves');
-cmp_ok(one($node, "SELECT utilisation ->> 'wal_rate' FROM mig_status('v')"), '>', 1, 'utilisation is shown');
+cmp_ok(one($node, "SELECT utilisation ->> 'xmin_age' FROM mig_status('v')"), '>', 1, 'utilisation is shown');
 cmp_ok(one($node, "SELECT chunk_pages $pace = 'v'"), '<=', 8, 'chunks are not large then');
-one($node, q(SELECT mig_set('v', '{"throttle": {"wal_rate": "off"}}')));
+$old->quit;
+one($node, q(SELECT mig_set('v', '{"throttle": {"xmin_age": "off"}}')));
 wait_until($node, "SELECT duty = 1 AND workers = 3 AND $workers = 3 $pace = 'v'", 'no load: full number, full duty');
 
 # One worker, by option
