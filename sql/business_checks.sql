@@ -66,5 +66,6 @@ DROP ROLE regress_stranger;
 SELECT mig_rollback('cents');
 SELECT mt.try('SELECT mig_check_add(''cents'', ''x'', ''SELECT true'')');
 SELECT kind, count(*) FROM mig.events WHERE name = 'cents' AND kind LIKE 'check %' GROUP BY 1 ORDER BY 1;
+SELECT mig_retire('cents', '0');
 RESET search_path;
 SELECT mt.clean('shop');

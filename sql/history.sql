@@ -81,8 +81,8 @@ SELECT * FROM mt.try('SELECT count(*) FROM mig_export(%L)', 'trail');
 SET ROLE regress_other;
 SELECT name, outcome, definition, options, started_by IS NOT NULL AS who FROM mig_history('trail');
 SELECT * FROM mt.try('SELECT count(*) FROM mig_export(%L)', 'trail');
-SELECT count(manifest) FROM mig.history;
-SELECT count(report) FROM mig.report;
+SELECT count(manifest) FROM mig.history WHERE schema = 'trail';
+SELECT count(report) FROM mig.report WHERE name = '01';
 SELECT * FROM mt.try('SELECT count(*) FROM mig_report(%L)', '01');
 RESET ROLE;
 

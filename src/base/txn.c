@@ -109,6 +109,12 @@ txn_begin(bool in_worker)
 	MemoryContextSwitchTo(context);
 }
 
+bool
+txn_in_procedure(void)
+{
+	return !txn_in_worker;
+}
+
 void
 txn_next(void)
 {

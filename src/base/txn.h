@@ -16,6 +16,8 @@ extern void txn_next(void);		/* commit, and start the next one */
 extern void txn_nap(long ms);	/* commit, sleep without a snapshot until the latch is set, start the next one */
 extern void txn_end(void);		/* commit; procedure: disconnect */
 
+extern bool txn_in_procedure(void);	/* or in a worker? */
+
 /* Does this error say that the same may work the next time: a lock, a conflict, no room on disk? */
 extern bool txn_is_retryable(int sqlerrcode);
 

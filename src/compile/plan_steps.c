@@ -4,7 +4,7 @@
  *
  * Owns no state. The order of steps:
  *	 expand		(one transaction) version schema, statements that no client sees yet, views of other tables; hidden columns, sync trigger; closed views
- *	 backfill	per table: fill, analyse, indexes one by one; then foreign keys one by one
+ *	 backfill	per table: fill, vacuum and analyse, indexes one by one; then foreign keys one by one
  *	 validate	per table: the divergence check
  *	 ready		(one transaction) the version's views opened
  *	 contract	fence (one transaction), VALIDATE one by one, swap (one transaction)
@@ -70,24 +70,6 @@ needs_fill(const Table *t)
 			return true;
 	}
 	return false;
-}
-
-/* Names of the hidden columns, for ANALYZE. */
-static char *
-hidden_names(const Table *t)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, t->columns)
-	{
-		Column	   *c = lfirst(lc);
-
-		if (c->second && !c->dropped)
-			appendStringInfo(&buf, "%s%s", buf.len ? ", " : "", c->hidden);
-	}
-	return buf.data;
 }
 
 /* Indexes, and foreign keys of the replaced columns. */
@@ -243,7 +225,8 @@ plan_fill(Builder *b, const Table *t, List *indexes)
 								   psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE " STATE_COLUMN " IS NULL", table), NULL);
 
 		s->note = "by block ranges in lanes, a few pages a transaction; rows locked by others are visited again; the sync trigger fills the row";
-		add_single(b, STEP_FILL, STEP_SQL, t, ShareUpdateExclusiveLock, psprintf("ANALYZE %s (%s)", table, hidden_names(t)), NULL);
+		s = add_single(b, STEP_FILL, STEP_VACUUM, t, ShareUpdateExclusiveLock, psprintf("VACUUM (ANALYZE, TRUNCATE false) %s", table), NULL);
+		s->note = "left out where it is locked by others or fails";
 	}
 	plan_copies(b, t, indexes);
 }

@@ -71,13 +71,20 @@ background_enter(void)
 	return task;
 }
 
-/* Connect as the bootstrap superuser, and set what holds for the session. */
+/* Set what holds for the session. */
+void
+background_settings(void)
+{
+	SetConfigOption("application_name", MyBgworkerEntry->bgw_type, PGC_USERSET, PGC_S_SESSION);
+	txn_settings();
+}
+
+/* Connect as the bootstrap superuser. */
 void
 background_connect(Oid database)
 {
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
-	SetConfigOption("application_name", MyBgworkerEntry->bgw_type, PGC_USERSET, PGC_S_SESSION);
-	txn_settings();
+	background_settings();
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 

@@ -27,6 +27,7 @@ extern bool background_alive(BackgroundWorkerHandle *handle);
 /* Inside a worker: signals; connection and settings; interrupts and configuration between two units; a pause outside transactions */
 extern BackgroundTask background_enter(void);
 extern void background_connect(Oid database);
+extern void background_settings(void);	/* again, after others were set for the session */
 extern void background_check(void);
 extern bool background_sleep(long ms);	/* true when something woke us */
 

@@ -24,6 +24,7 @@
 #include "control/lifecycle.h"
 #include "control/steps.h"
 #include "control/utility.h"
+#include "control/vacuum.h"
 #include "pace/pace.h"
 #include "store/chain.h"
 #include "store/options.h"
@@ -301,7 +302,7 @@ run_group(Unit *u)
 static bool
 is_paced(const Migration *mig, const Step *s)
 {
-	return (s->kind == STEP_BACKFILL || s->kind == STEP_VALIDATE || s->kind == STEP_CONCURRENTLY) && mig->phase == lifecycle_phase_of(s->phase);
+	return (s->kind == STEP_BACKFILL || s->kind == STEP_VALIDATE || s->kind == STEP_CONCURRENTLY || s->kind == STEP_VACUUM) && mig->phase == lifecycle_phase_of(s->phase);
 }
 
 /* Run a unit of backfill or check, in the time that it has. */
@@ -314,6 +315,24 @@ run_paced(Unit *u)
 	else
 		run_check(u);
 	pace_end(u->mig, u->step);
+}
+
+/* See to a step that is not part of a transaction. Where no process can be had for it, a table does without VACUUM. */
+static void
+run_utility(Unit *u)
+{
+	UtilityState state = utility_run(u->mig, u->step);
+
+	if (state == UTILITY_DONE)
+		return;
+	u->result = DRIVE_WAIT;
+	if (state == UTILITY_WAIT || u->step->kind != STEP_VACUUM ||
+		!advisory_lock(MIG_LOCK_MIGRATION, u->mig->id, ExclusiveLock, false, true))
+		return;
+	event_write(u->mig->id, "vacuumed", step_detail(u->step, vacuum_in_transaction(u->step, "no background worker slot is free")));
+	step_done(u->mig->id, u->step->no, true);
+	migration_set_waiting(u->mig->id, NULL);
+	u->result = DRIVE_PROGRESS;
 }
 
 /* Do a piece of the next step. */
@@ -343,8 +362,8 @@ run_unit(Unit *u)
 				run_group(u);
 			break;
 		case STEP_CONCURRENTLY:
-			if (utility_run(u->mig, u->step) == UTILITY_WAIT)
-				u->result = DRIVE_WAIT;
+		case STEP_VACUUM:
+			run_utility(u);
 			break;
 	}
 }

@@ -1,11 +1,14 @@
 /*
  * utility.c
- *		The one-shot worker that runs a step which cannot be part of a transaction.
+ *		Runs steps that cannot be part of a transaction: in a one-shot worker or, when there is no slot for one, in the leader itself.
  *
  * Whoever runs one holds the session-level advisory lock UTILITY of the migration from before it reads the step until it exits. So there is one per
  * migration, and a rollback that has written its phase either is seen by the worker or sees the worker, and cancels it. The worker reads the step
  * under MIGRATION in share mode and marks it done under the same in exclusive mode, in transactions of their own; if it dies in between, the next
  * one finds the finished index valid, or drops the invalid one and builds it again.
+ *
+ * Leaders that each hold one of the last slots would wait for another one for ever; so a leader runs the statement when it has nothing else to drive. A
+ * session that calls mig_run or mig_tick cannot: it is inside a CALL.
  */
 #include "base/compat.h"
 
@@ -13,23 +16,17 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_index.h"
 #include "miscadmin.h"
 #include "parser/parser.h"
-#include "pgstat.h"
 #include "storage/ipc.h"
-#include "tcop/dest.h"
-#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/portal.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -39,10 +36,13 @@
 #include "base/txn.h"
 #include "control/background.h"
 #include "control/lifecycle.h"
+#include "control/toplevel.h"
 #include "control/utility.h"
+#include "control/vacuum.h"
 
 #define NO_SLOT			"no background worker slot is free (max_worker_processes)"
-#define RETRY_MS		1000	/* before this process starts another worker for the same step */
+#define NO_SLOT_IN_CALL	NO_SLOT ", and this statement cannot be run by CALL mig_run or mig_tick itself"
+#define RETRY_MS		1000	/* before this process tries the same step again */
 #define CLAIM_ATTEMPTS	10
 #define CLAIM_PAUSE_MS	20
 
@@ -52,6 +52,7 @@ typedef struct Work
 	BackgroundTask task;
 	MemoryContext context;
 	Oid			owner;
+	Step	   *step;
 	char	   *sql;
 	char	   *relation;
 	char	   *unique;			/* what it makes unique, in the user's words; NULL: nothing */
@@ -59,13 +60,17 @@ typedef struct Work
 	bool		built;			/* the index is there and valid: only the mark is missing */
 } Work;
 
-/* The last worker this process started, so that it is not started twice before it holds its lock */
+/* The last worker this process started, so that it is not started twice before it holds its lock; or what it ran itself */
 static struct
 {
 	BackgroundTask task;
 	TimestampTz at;
-	BackgroundWorkerHandle *handle;
+	BackgroundWorkerHandle *handle; /* NULL: itself */
 }			last;
+
+/* The last one that there was no slot for; migration_id 0: none */
+static BackgroundTask refused;
+static TimestampTz refused_since;
 
 /* Pid of the holder of the migration's UTILITY lock; 0 if there is none. */
 static int
@@ -80,11 +85,12 @@ utility_holder(int64 migration_id)
 
 /* Whom that one waits for, in words; NULL: nobody. */
 static char *
-blocker_of(int pid)
+blocker_of(int pid, const Step *step)
 {
-	SqlRows    *rows = admin_queryp("SELECT format('an index is being built, which waits for pid %s (%s): %s', a.pid, coalesce(a.state, a.backend_type),"
+	SqlRows    *rows = admin_queryp("SELECT format('%s, which waits for pid %s (%s): %s', $2, a.pid, coalesce(a.state, a.backend_type),"
 									" left(regexp_replace(a.query, '\\s+', ' ', 'g'), 120)) FROM pg_stat_activity a"
-									" WHERE a.pid = ANY (pg_blocking_pids($1)) ORDER BY a.xact_start LIMIT 1", P_int4(pid));
+									" WHERE a.pid = ANY (pg_blocking_pids($1)) ORDER BY a.xact_start LIMIT 1", P_int4(pid),
+									P_text(step->kind == STEP_VACUUM ? "the table is being vacuumed" : "an index is being built"));
 
 	return rows->n ? rows->v[0][0] : NULL;
 }
@@ -102,9 +108,20 @@ utility_cancel(int64 migration_id)
 static bool
 recently_started(const BackgroundTask *task, TimestampTz now)
 {
-	if (last.handle == NULL || last.task.migration_id != task->migration_id || last.task.step_no != task->step_no)
+	if (last.task.migration_id != task->migration_id || last.task.step_no != task->step_no)
 		return false;
-	return background_alive(last.handle) || now < TimestampTzPlusMilliseconds(last.at, RETRY_MS);
+	return (last.handle && background_alive(last.handle)) || now < TimestampTzPlusMilliseconds(last.at, RETRY_MS);
+}
+
+/* Remember what was begun. */
+static void
+remember(const BackgroundTask *task, TimestampTz now, BackgroundWorkerHandle *handle)
+{
+	if (last.handle)
+		pfree(last.handle);
+	last.handle = handle;
+	last.task = *task;
+	last.at = now;
 }
 
 /* Start the worker; false when there is no slot for it. */
@@ -117,14 +134,26 @@ start(const BackgroundTask *task, TimestampTz now)
 
 	if (started)
 	{
-		if (last.handle)
-			pfree(last.handle);
-		last.handle = handle;
-		last.task = *task;
-		last.at = now;
+		remember(task, now, handle);
+		refused.migration_id = 0;
 	}
 	MemoryContextSwitchTo(old);
 	return started;
+}
+
+/* There is no slot: the leader may run it itself (utility_run_here), a procedure cannot. */
+static UtilityState
+no_slot(const Migration *mig, const BackgroundTask *task)
+{
+	bool		in_call = txn_in_procedure();
+
+	migration_set_waiting(mig->id, in_call ? NO_SLOT_IN_CALL : NO_SLOT);
+	if (in_call)
+		return UTILITY_NO_SLOT;
+	if (refused.migration_id != task->migration_id || refused.step_no != task->step_no)
+		refused_since = GetCurrentTimestamp();
+	refused = *task;
+	return UTILITY_WAIT;
 }
 
 UtilityState
@@ -137,7 +166,7 @@ utility_run(const Migration *mig, const Step *step)
 
 	if (holder != 0)
 	{
-		migration_set_waiting(mig->id, blocker_of(holder));
+		migration_set_waiting(mig->id, blocker_of(holder, step));
 		return UTILITY_WAIT;
 	}
 	next = step_next(mig->id);	/* it may have ended just now */
@@ -146,8 +175,8 @@ utility_run(const Migration *mig, const Step *step)
 	if (recently_started(&task, now))
 		return UTILITY_WAIT;
 	if (!start(&task, now))
-		migration_set_waiting(mig->id, NO_SLOT);
-	else if (mig->reason && strcmp(mig->reason, NO_SLOT) == 0)
+		return no_slot(mig, &task);
+	if (mig->reason && strncmp(mig->reason, NO_SLOT, strlen(NO_SLOT)) == 0)
 		migration_set_waiting(mig->id, NULL);
 	return UTILITY_WAIT;
 }
@@ -229,7 +258,7 @@ read_work(Work *work)
 	(void) advisory_lock(MIG_LOCK_MIGRATION, work->task.migration_id, ShareLock, false, false);
 	mig = migration_by_id(work->task.migration_id);
 	step = mig ? step_next(mig->id) : NULL;
-	if (step == NULL || step->no != work->task.step_no || step->kind != STEP_CONCURRENTLY || mig->paused ||
+	if (step == NULL || step->no != work->task.step_no || (step->kind != STEP_CONCURRENTLY && step->kind != STEP_VACUUM) || mig->paused ||
 		mig->phase != lifecycle_phase_of(step->phase))
 		return false;
 	if (!OidIsValid(mig->owner))
@@ -237,64 +266,21 @@ read_work(Work *work)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("the owner of migration \"%s\" does not exist any more", mig->name)));
 	work->owner = mig->owner;
+	work->step = step;
 	work->sql = MemoryContextStrdup(work->context, step->sql);
 	work->relation = step->relation ? MemoryContextStrdup(work->context, step->relation) : NULL;
 	/* up to the first semicolon a unique index's note says that */
 	if (step->note && strstr(step->note, " unique in "))
 		work->unique = MemoryContextStrdup(work->context, pnstrdup(step->note, strcspn(step->note, ";")));
 	apply_settings(mig->settings);
-	find_leftover(work);
+	if (step->kind == STEP_CONCURRENTLY)
+		find_leftover(work);
 	return true;
 }
 
-/* Run one utility statement at top level, as the owner. It may commit as often as it likes. */
-static void
-run_statement(RawStmt *raw, const char *sql, Oid owner, MemoryContext context)
-{
-	PlannedStmt *planned = makeNode(PlannedStmt);
-
-	planned->commandType = CMD_UTILITY;
-	planned->canSetTag = true;
-	planned->utilityStmt = raw->stmt;
-	planned->stmt_location = raw->stmt_location;
-	planned->stmt_len = raw->stmt_len;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	SetUserIdAndSecContext(owner, 0);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	MemoryContextSwitchTo(context);
-	ProcessUtility(planned, sql, false, PROCESS_UTILITY_TOPLEVEL, NULL, NULL, None_Receiver, NULL);
-	if (ActiveSnapshotSet())
-		PopActiveSnapshot();
-	CommitTransactionCommand();
-	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, 0);
-}
-
-/* Run SQL text so. */
-static void
-run_toplevel(Work *work, const char *sql)
-{
-	MemoryContext context = AllocSetContextCreate(work->context, "mig_control statement", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	ListCell   *lc;
-
-	/* some commands keep what must survive their own commits there */
-	PortalContext = context;
-	debug_query_string = sql;
-	pgstat_report_activity(STATE_RUNNING, sql);
-	foreach(lc, raw_parser(sql, RAW_PARSE_DEFAULT))
-		run_statement(lfirst_node(RawStmt, lc), sql, work->owner, context);
-	pgstat_report_activity(STATE_IDLE, NULL);
-	debug_query_string = NULL;
-	PortalContext = NULL;
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-}
-
-/* {"step": n, "relation": …} with one more member. */
+/* {"step": n, "relation": …} with more members */
 static char *
-work_detail(const Work *work, const char *key, const char *value)
+work_detail(const Work *work, const char *more)
 {
 	StringInfoData buf;
 
@@ -304,16 +290,39 @@ work_detail(const Work *work, const char *key, const char *value)
 		escape_json(&buf, work->relation);
 	else
 		appendStringInfoString(&buf, "null");
+	appendStringInfo(&buf, "%s}", more);
+	return buf.data;
+}
+
+/* One JSON text member. */
+static char *
+member(const char *key, const char *value)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
 	appendStringInfo(&buf, ", \"%s\": ", key);
 	escape_json(&buf, value);
-	appendStringInfoChar(&buf, '}');
 	return buf.data;
+}
+
+/* Mark the step done. */
+static void
+mark_done(Work *work, const char *event, const char *more)
+{
+	txn_begin(true);
+	(void) advisory_lock(MIG_LOCK_MIGRATION, work->task.migration_id, ExclusiveLock, false, false);
+	step_done(work->task.migration_id, work->task.step_no, true);
+	event_write(work->task.migration_id, event, work_detail(work, more));
+	shmem_wake_at_commit();
+	txn_end();
 }
 
 /* Do the work, and mark the step done. */
 static void
-execute(Work *work)
+execute(void *arg)
 {
+	Work	   *work = arg;
 	bool		wanted;
 
 	txn_begin(true);
@@ -321,29 +330,34 @@ execute(Work *work)
 	txn_end();
 	if (!wanted)
 		return;
+	if (work->step->kind == STEP_VACUUM)
+	{
+		char	   *told = vacuum_run(work->task.migration_id, work->step, work->context);
+
+		if (told)
+			mark_done(work, "vacuumed", told);
+		return;
+	}
 	if (work->drop)
-		run_toplevel(work, work->drop);
+		toplevel_run(work->drop, work->owner, work->context);
 	if (!work->built)
-		run_toplevel(work, work->sql);
-	txn_begin(true);
-	(void) advisory_lock(MIG_LOCK_MIGRATION, work->task.migration_id, ExclusiveLock, false, false);
-	step_done(work->task.migration_id, work->task.step_no, true);
-	event_write(work->task.migration_id, "step", work_detail(work, "sql", work->sql));
-	shmem_wake_at_commit();
-	txn_end();
+		toplevel_run(work->sql, work->owner, work->context);
+	mark_done(work, "step", member("sql", work->sql));
 }
 
 /* Remove an index that was left invalid: a unique one would go on refusing rows. */
 static void
-clean_up(Work *work)
+clean_up(void *arg)
 {
-	if (work->sql == NULL)
+	Work	   *work = arg;
+
+	if (work->sql == NULL || work->step->kind != STEP_CONCURRENTLY)
 		return;
 	txn_begin(true);
 	find_leftover(work);
 	txn_end();
 	if (work->drop)
-		run_toplevel(work, work->drop);
+		toplevel_run(work->drop, work->owner, work->context);
 }
 
 /* The values in "Key (a, b)=(1, 2) is duplicated."; NULL if that is not what the detail is like */
@@ -386,39 +400,10 @@ store_failure(Work *work, const ErrorData *error)
 			migration_set_waiting(id, message);
 		else if (!mig->paused)
 			migration_set_pause(id, true, "failed", message);
-		event_write(id, retry ? "retry" : "failed", work_detail(work, "error", message));
+		event_write(id, retry ? "retry" : "failed", work_detail(work, member("error", message)));
 		shmem_wake_at_commit();
 	}
 	txn_end();
-}
-
-/* Catch what fn raises: it is logged and the transaction is gone. NULL when it went well. */
-static ErrorData *
-caught(void (*fn) (Work *work), Work *work)
-{
-	ErrorData  *volatile error = NULL;
-
-	MemoryContextSwitchTo(work->context);
-	PG_TRY();
-	{
-		fn(work);
-	}
-	PG_CATCH();
-	{
-		HOLD_INTERRUPTS();
-		MemoryContextSwitchTo(work->context);
-		error = CopyErrorData();
-		EmitErrorReport();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, 0);
-		PortalContext = NULL;
-		debug_query_string = NULL;
-		MemoryContextSwitchTo(work->context);
-		RESUME_INTERRUPTS();
-	}
-	PG_END_TRY();
-	return error;
 }
 
 /* Become the one that runs the migration's utility statement. */
@@ -439,30 +424,69 @@ claim(int64 migration_id)
 	return false;
 }
 
-/* Entry point of the worker. */
-void
-mig_utility_main(Datum arg)
+/* Give up what claim() took. A cancel that was meant for the statement must not meet what comes next. */
+static void
+release(int64 migration_id)
 {
-	Work		work = {.task = background_enter()};
+	StartTransactionCommand();
+	advisory_unlock(MIG_LOCK_UTILITY, migration_id, ExclusiveLock);
+	CommitTransactionCommand();
+	QueryCancelPending = false;
+}
+
+/* Run a task in this process, outside a transaction, unless another one does. */
+static void
+run_task(const BackgroundTask *task)
+{
+	Work		work = {.task = *task};
 	ErrorData  *error;
 
-	background_connect(DatumGetObjectId(arg));
 	/* of a deadlock with a client, we are the victim */
 	SetConfigOption("deadlock_timeout", "50ms", PGC_SUSET, PGC_S_SESSION);
-	if (!claim(work.task.migration_id))
-		proc_exit(0);			/* another one runs */
+	if (!claim(task->migration_id))
+		return;
 	work.context = AllocSetContextCreate(TopMemoryContext, "mig_control utility", ALLOCSET_DEFAULT_SIZES);
-	error = caught(execute, &work);
+	error = toplevel_try(execute, &work, work.context);
 	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 	{
 		/* a rollback waits for the table */
-		(void) caught(clean_up, &work);
+		(void) toplevel_try(clean_up, &work, work.context);
 		store_failure(&work, error);
 	}
 	else if (error)
 	{
 		store_failure(&work, error);
-		(void) caught(clean_up, &work);
+		(void) toplevel_try(clean_up, &work, work.context);
 	}
+	MemoryContextSwitchTo(TopMemoryContext);
+	MemoryContextDelete(work.context);
+	release(task->migration_id);
+}
+
+bool
+utility_run_here(void)
+{
+	BackgroundTask task = refused;
+
+	/* one may be free in a moment */
+	if (task.migration_id == 0 || !TimestampDifferenceExceeds(refused_since, GetCurrentTimestamp(), RETRY_MS))
+		return false;
+	refused.migration_id = 0;
+	run_task(&task);
+	remember(&task, GetCurrentTimestamp(), NULL);
+	/* what was set for the migration and for the statement */
+	ResetAllOptions();
+	background_settings();
+	return true;
+}
+
+/* Entry point of the worker. */
+void
+mig_utility_main(Datum arg)
+{
+	BackgroundTask task = background_enter();
+
+	background_connect(DatumGetObjectId(arg));
+	run_task(&task);
 	proc_exit(0);
 }

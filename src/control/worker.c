@@ -20,6 +20,7 @@
 #include "base/txn.h"
 #include "control/background.h"
 #include "control/drive.h"
+#include "control/utility.h"
 #include "control/worker.h"
 #include "pace/pace.h"
 #include "store/state.h"
@@ -230,7 +231,7 @@ leader_loop(void)
 		}
 		leader.worked = true;
 		leader.resting_since = 0;
-		if (result == DRIVE_PROGRESS || background_sleep(pace_nap_ms(leader.nap)))
+		if (result == DRIVE_PROGRESS || utility_run_here() || background_sleep(pace_nap_ms(leader.nap)))
 			leader.nap = SHORTEST_NAP_MS;
 		else
 			leader.nap = Min(leader.nap * 2, mig_naptime);

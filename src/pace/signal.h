@@ -68,7 +68,7 @@ extern double signal_limit(int n, const SignalContext *context);	/* in effect: t
 extern double signal_critical(int n, const SignalContext *context);
 extern char *signal_value_text(int n, double value);	/* "1.5 GB", "10 s", "3" */
 
-/* At the end of a chunk, before it commits: does anybody wait for rows that this transaction has locked? */
+/* At the end of a chunk, before its (sub)transaction commits: does anybody wait for rows that it has locked? */
 extern void signal_note_waiters(void);
 
 /*

@@ -41,6 +41,7 @@ static const char *const step_phase_names[] = {
 static const char *const step_kind_names[] = {
 	[STEP_SQL] = "sql",
 	[STEP_CONCURRENTLY] = "concurrently",
+	[STEP_VACUUM] = "vacuum",
 	[STEP_BACKFILL] = "backfill",
 	[STEP_VALIDATE] = "validate",
 };

@@ -54,6 +54,7 @@ typedef enum StepKind
 {
 	STEP_SQL,					/* sql, in one transaction with the others of its group */
 	STEP_CONCURRENTLY,			/* a top-level utility command, in a one-shot worker */
+	STEP_VACUUM,				/* vacuum and analyse a filled table, as far as it can be had; in a one-shot worker */
 	STEP_BACKFILL,				/* fill a table's untouched pairs */
 	STEP_VALIDATE				/* compare a table's pairs */
 } StepKind;

@@ -32,6 +32,10 @@ sub mig_node
 	$node->init(@{ $o{init} || [] });
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'mig_control'") if $o{preload} // 1;
 	$node->append_conf('postgresql.conf', "max_worker_processes = 16\nmax_prepared_transactions = 4\nrestart_after_crash = on\nmig_control.naptime = '100ms'\n");
+	# tests hold rows of a migrating table, and so dead rows; those about that say so
+	$node->append_conf('postgresql.conf', "mig_control.on_held_horizon = 0\n");
+	# nor is a backfill to wait for a busy machine, where pacing is not the matter
+	$node->append_conf('postgresql.conf', "mig_control.throttle_$_ = -1") for qw(active_clients client_latency commit_latency io_waits);
 	$node->append_conf('postgresql.conf', $o{conf}) if $o{conf};
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION mig_control') if $o{extension} // 1;

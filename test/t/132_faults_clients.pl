@@ -86,6 +86,17 @@ for my $db ('idle_index', 'idle_open')
 	ready_ok($db);
 	is(one($node, "SELECT waiting_for IS NULL FROM mig_status('v')", $db), 't', "$db: no reason is left");
 }
+# It also keeps dead rows from being removed, without which lanes are of no use: by default that is waited for
+{
+	prepare('idle_horizon', 20000);
+	my $idle = hold($node, 'idle_horizon', 'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ', 'SELECT count(*) FROM plain');
+	my ($pid) = $idle->query_safe('SELECT pg_backend_pid()') =~ /(\d+)/;
+	start_ok($node, 'v', $definition, options('"on_held_horizon": "wait"'), 'idle_horizon');
+	wait_until($node, "SELECT waiting_for LIKE '%pid $pid%idle in transaction%' FROM mig_status('v')", 'idle_horizon: the reason is shown, with its pid', 'idle_horizon');
+	is(one($node, "SELECT phase || ' ' || (rows_done < 20000) FROM mig_status('v')", 'idle_horizon'), 'backfilling true', 'idle_horizon: it waits between two lanes');
+	$idle->quit;
+	ready_ok('idle_horizon');
+}
 # It stands in the way of the locks that expand and complete need: both try again, and nobody queues behind them for longer than one attempt
 {
 	prepare('locks', 2000);

@@ -1,0 +1,91 @@
+/*
+ * toplevel.c
+ *		Runs statements at top level, as the server runs those that a client sends. Only in a background worker.
+ */
+#include "base/compat.h"
+
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "miscadmin.h"
+#include "parser/parser.h"
+#include "pgstat.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+
+#include "control/toplevel.h"
+
+/* Run one statement. */
+static void
+run_statement(RawStmt *raw, const char *sql, Oid role, MemoryContext context)
+{
+	PlannedStmt *planned = makeNode(PlannedStmt);
+
+	planned->commandType = CMD_UTILITY;
+	planned->canSetTag = true;
+	planned->utilityStmt = raw->stmt;
+	planned->stmt_location = raw->stmt_location;
+	planned->stmt_len = raw->stmt_len;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	SetUserIdAndSecContext(role, 0);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(context);
+	ProcessUtility(planned, sql, false, PROCESS_UTILITY_TOPLEVEL, NULL, NULL, None_Receiver, NULL);
+	if (ActiveSnapshotSet())
+		PopActiveSnapshot();
+	CommitTransactionCommand();
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, 0);
+}
+
+void
+toplevel_run(const char *sql, Oid role, MemoryContext context)
+{
+	MemoryContext scratch = AllocSetContextCreate(context, "mig_control statement", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	ListCell   *lc;
+
+	/* some commands keep what must survive their own commits there */
+	PortalContext = scratch;
+	debug_query_string = sql;
+	pgstat_report_activity(STATE_RUNNING, sql);
+	foreach(lc, raw_parser(sql, RAW_PARSE_DEFAULT))
+		run_statement(lfirst_node(RawStmt, lc), sql, role, scratch);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	(void) pgstat_report_stat(false);
+	debug_query_string = NULL;
+	PortalContext = NULL;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+}
+
+ErrorData *
+toplevel_try(void (*fn) (void *arg), void *arg, MemoryContext context)
+{
+	ErrorData  *volatile error = NULL;
+
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		fn(arg);
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, 0);
+		PortalContext = NULL;
+		debug_query_string = NULL;
+		MemoryContextSwitchTo(context);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	return error;
+}
