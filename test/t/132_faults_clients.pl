@@ -91,6 +91,8 @@ for my $db ('idle_index', 'idle_open')
 	prepare('idle_horizon', 20000);
 	my $idle = hold($node, 'idle_horizon', 'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ', 'SELECT count(*) FROM plain');
 	my ($pid) = $idle->query_safe('SELECT pg_backend_pid()') =~ /(\d+)/;
+	# one that is younger than a second is not worth a wait
+	wait_until($node, "SELECT clock_timestamp() - xact_start > interval '1500 ms' FROM pg_stat_activity WHERE pid = $pid", 'idle_horizon: the transaction is old enough to matter', 'idle_horizon');
 	start_ok($node, 'v', $definition, options('"on_held_horizon": "wait"'), 'idle_horizon');
 	wait_until($node, "SELECT waiting_for LIKE '%pid $pid%idle in transaction%' FROM mig_status('v')", 'idle_horizon: the reason is shown, with its pid', 'idle_horizon');
 	is(one($node, "SELECT phase || ' ' || (rows_done < 20000) FROM mig_status('v')", 'idle_horizon'), 'backfilling true', 'idle_horizon: it waits between two lanes');
