@@ -117,7 +117,7 @@ RESET mig_control.throttle_standbys;
 SELECT signal, value FROM mig.read_signals('{"xmin_age": "1h"}', 'app.t') WHERE signal IN ('replica_lag', 'archive_backlog', 'wraparound_vacuum', 'waiters', 'query');
 SELECT signal, value > 0 FROM mig.read_signals(NULL, 'app.t') WHERE signal IN ('disk_free', 'wal_disk_free', 'xid_age') ORDER BY 1;
 -- nobody is there but this session
-SELECT signal, value, who FROM mig.read_signals() WHERE signal IN ('active_clients', 'io_waits', 'commit_latency');
+SELECT signal, value, who FROM mig.read_signals() WHERE signal IN ('active_clients', 'commit_latency');
 SELECT value FROM mig.read_signals('{"query": "SELECT false"}') WHERE signal = 'query';
 SELECT value, who FROM mig.read_signals('{"query": "SELECT true"}') WHERE signal = 'query';
 -- a slot that keeps no WAL yet; one that does

@@ -242,20 +242,26 @@ compile_query(Expression *expr, const char *query, Node *node, Relation rel, Bit
 	return (Node *) result;
 }
 
-/* The context in which expressions are evaluated that call nobody's functions, and so never come here again meanwhile. One is 8 kB; tables may be many. */
+/*
+ * A context to evaluate an expression in. Those that call nobody's functions, and so never come here again meanwhile, share the memory for one evaluation: it
+ * is 8 kB, and tables may be many.
+ */
 static ExprContext *
-shared_context(void)
+make_context(ExpressionKind kind)
 {
-	static ExprContext *shared = NULL;
+	static MemoryContext shared = NULL;
+	ExprContext *econtext;
 
+	if (kind == EXPR_GENERAL)
+		return CreateStandaloneExprContext();
 	if (shared == NULL)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(CacheMemoryContext);
-
-		shared = CreateStandaloneExprContext();
-		MemoryContextSwitchTo(caller);
-	}
-	return shared;
+		shared = AllocSetContextCreate(CacheMemoryContext, "mig_control evaluation", ALLOCSET_DEFAULT_SIZES);
+	econtext = makeNode(ExprContext);
+	econtext->ecxt_per_query_memory = CurrentMemoryContext;
+	econtext->ecxt_per_tuple_memory = shared;
+	econtext->caseValue_isNull = true;
+	econtext->domainValue_isNull = true;
+	return econtext;
 }
 
 /* Compiles an expression into *expr. What parsing leaves behind is several times what has to stay. */
@@ -302,7 +308,7 @@ compile_into(Expression *expr, Relation rel, const char *sql, AttrNumber target,
 	if (expr->kind == EXPR_GENERAL)
 		expr->settings = settings;
 	expr->state = ExecInitExpr(expr->tree, NULL);
-	expr->econtext = expr->kind == EXPR_GENERAL ? CreateStandaloneExprContext() : shared_context();
+	expr->econtext = make_context(expr->kind);
 }
 
 /* Finds a coercion to a domain. */

@@ -60,11 +60,12 @@ sub leaves
 	return one($node, "SELECT string_agg(leaf || ' ' || rows_done, ', ' ORDER BY leaf) FROM mig.leaves WHERE phase = '$phase'", $db);
 }
 
-# A partition as ATTACH takes it while the migration is active, its rows not filled
+# A partition that comes with rows that are not filled, as one does whose ATTACH nobody has seen (where the library is not loaded)
 sub newcomer
 {
 	my ($db, $name, $from, $to) = @_;
 	$node->safe_psql($db, <<SQL);
+SET mig_control.own_statements = 2;
 CREATE TABLE $name (LIKE t);
 INSERT INTO $name (id, r, v) SELECT i, 0, 3 FROM generate_series($from, $to - 1) i;
 INSERT INTO plain SELECT id, r, v, pad FROM $name;
