@@ -19,6 +19,7 @@
 #include "compile/plan.h"
 #include "control/lifecycle.h"
 #include "control/steps.h"
+#include "pace/signal.h"
 #include "store/chain.h"
 #include "verify/lint.h"
 
@@ -155,6 +156,7 @@ start_plan(MigPlan *plan, const char *definition)
 	{
 		lifecycle_enter(&mig, PHASE_EXPANDING, NULL);
 		ms = steps_run(&mig, steps_of_group(mig.id, 1), lock_attempts());
+		signals_prepare(&mig);
 		event_write(mig.id, "expanded", psprintf("{\"locked_ms\": %.1f}", ms));
 	}
 	shmem_wake_at_commit();

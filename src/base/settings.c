@@ -71,7 +71,7 @@ settings_define(void)
 			   &mig_max_workers, 2, 1, 64, PGC_SIGHUP, 0);
 	define_int("mig_control.naptime", "Longest pause between two looks when there is nothing to do.", NULL,
 			   &mig_naptime, 1000, 1, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
-	define_int("mig_control.nice", "By how much workers lower their priority while they fill and check rows.", "As nice(1) counts: 0 not at all, 19 to the lowest.",
+	define_int("mig_control.nice", "By how much background workers lower their priority.", "As nice(1) counts: 0 not at all, 19 to the lowest.",
 			   &mig_nice, 0, 0, 19, PGC_SIGHUP, 0);
 	define_int("mig_control.on_held_horizon", "How long the backfill waits for a transaction, slot or standby that holds dead rows back.",
 			   "For each of them at most so long; then it goes on, and the table grows. 0: it never waits. -1: for as long as it takes.",

@@ -20,7 +20,7 @@ extern int	mig_hibernations;	/* sleeps before a migration is paused */
 extern int	mig_lanes;			/* most lanes per page */
 extern int	mig_on_held_horizon;	/* ms: how long lanes wait for whoever holds dead rows back; -1: for ever */
 extern int	mig_range_pages;	/* pages per range: the lane loop's extent */
-extern int	mig_nice;			/* by how much workers lower their priority while they fill and check */
+extern int	mig_nice;			/* by how much workers lower their priority */
 extern int	mig_naptime;		/* ms between looks when there is nothing to do */
 extern char *mig_stop_before;	/* test setting: step number that a driver stops before; "" = none */
 

@@ -63,6 +63,8 @@ typedef struct Signal
 extern const Signal signals[];
 extern const int nsignals;
 
+/* A migration's tables are about to be filled: from now on measure what takes a while to be known. */
+extern void signals_prepare(const Migration *mig);
 extern void signals_define_settings(void);	/* from _PG_init, in alphabetical order */
 extern double signal_limit(int n, const SignalContext *context);	/* in effect: the option, or else the setting; negative: off */
 extern double signal_critical(int n, const SignalContext *context);

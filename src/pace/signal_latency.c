@@ -17,7 +17,6 @@
 #define LIMIT_RATIO		1.4		/* the 99th percentile grows faster than this one */
 #define LEAST_LIMIT_MS	0.5
 
-
 /* The tables that a migration changes, with their partitions and children. */
 static List *
 tables_of(const Migration *mig)
@@ -29,6 +28,13 @@ tables_of(const Migration *mig)
 	for (uint64 r = 0; r < rows->n; r++)
 		list = list_concat_unique_oid(list, find_all_inheritors((Oid) strtoul(rows->v[r][0], NULL, 10), NoLock, NULL));
 	return list;
+}
+
+void
+signals_prepare(const Migration *mig)
+{
+	if (latency_available() && !latency_watch(mig->id, NIL))
+		(void) latency_watch(mig->id, tables_of(mig));
 }
 
 Reading
@@ -45,8 +51,7 @@ read_client_latency(const SignalContext *context)
 		r.who = "mig_control is not in shared_preload_libraries";
 		return r;
 	}
-	if (!latency_watch(id, NIL))
-		(void) latency_watch(id, tables_of(context->mig));
+	signals_prepare(context->mig);
 	if (!latency_read(id, &lately, &resting, &calm))
 	{
 		r.who = "too many migrations are measured";
