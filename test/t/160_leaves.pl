@@ -1,5 +1,5 @@
 # Backfill and verification go over all leaves of a table, whatever comes and goes meanwhile: partitions on several levels that are attached, detached, dropped,
-# emptied, rewritten or locked; a hundred small ones.
+# emptied, rewritten or locked; children by inheritance; a hundred small partitions.
 use strict;
 use warnings;
 use FindBin;
@@ -133,6 +133,19 @@ SQL
 	one($node, "SELECT mig_resume('v')", 'failing');
 	ready_ok('failing');
 	is(one($node, 'SELECT count(*) FROM mig.bad_row', 'failing'), '0', 'failing: and none is left');
+}
+
+# Children by inheritance: the parent's own rows and theirs; one of them goes
+{
+	database('tree', 'CREATE TABLE t (id bigint, r int, v int, pad text)', 'CREATE TABLE tc (x int) INHERITS (t)', 'CREATE TABLE tcc (y int) INHERITS (tc)', 'CREATE TABLE td () INHERITS (t)',
+		map { "INSERT INTO $_->[0] (id, r, v) SELECT i, 0, i % 50 FROM generate_series($_->[1], $_->[1] + 999) i" } ['t', 0], ['tc', 1000], ['tcc', 2000], ['td', 3000]);
+	my $hold = start_held($node, 'v', $definition, options(), 'tree', 'SELECT FROM ONLY t WHERE id = 7 FOR UPDATE');
+	wait_until($node, 'SELECT count(*) = 1 FROM t WHERE _mig_state IS NULL', 'tree: all but one row are filled', 'tree');
+	is(leaves('tree', 'backfill'), 'public.t 999, public.tc 1000, public.tcc 1000, public.td 1000', 'tree: a task for each');
+	$node->safe_psql('tree', 'SET mig_control.own_statements = 2; DROP TABLE td; DELETE FROM plain WHERE id >= 3000');
+	wait_until($node, "SELECT count(*) = 3 FROM mig.leaves WHERE phase = 'backfill'", 'tree: the one that went has no task', 'tree');
+	$hold->quit;
+	ready_ok('tree');
 }
 
 # Many small ones: lanes keep their gain, as the stages of one do not follow each other at once
