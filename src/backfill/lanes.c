@@ -314,7 +314,7 @@ fill_directly(void *arg)
 									 " WHERE t.ctid OPERATOR(pg_catalog.=) ANY (ARRAY (SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS
 									 " WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND t." STATE_COLUMN " IS NULL FOR NO KEY UPDATE SKIP LOCKED))",
 									 table, set.data, state, table), 1, f->tids);
-	signal_note_waiters();		/* who waits now waits for this subtransaction, whose id is about to be let go */
+	pace_note_waiters();		/* who waits now waits for this subtransaction, whose id is about to be let go */
 }
 
 static int64 touching = 0;		/* id of the range in which an expression has raised */

@@ -90,6 +90,13 @@ chunk_took(ChunkLaw *law, const ChunkLimits *limits, double ms, double wal_bytes
 		resize(law, pages);
 }
 
+void
+chunk_waited_for(ChunkLaw *law)
+{
+	law->failures = 0;
+	resize(law, law->pages / 2);
+}
+
 ChunkFailure
 chunk_failed(ChunkLaw *law)
 {

@@ -4,7 +4,8 @@
  *
  * Pure arithmetic, no clock and no catalog. The size follows the 90th percentile of the last 11 chunks of the same size: grown by at most 1.5 when all 11 are
  * known, shrunk freely as soon as those known ask for it; one chunk that takes 5 times the target means a tenth at once. The same for the WAL budget;
- * the smaller size wins. Waiting and sleeping are not work: callers pass the time a chunk has worked.
+ * the smaller size wins. Waiting and sleeping are not work: callers pass the time a chunk has worked. A chunk that a client had to wait for is halved, which
+ * comes to what congestion control does: on a table whose clients write all over it, one chunk in twenty is waited for, and not for long.
  */
 #ifndef MIG_CHUNK_H
 #define MIG_CHUNK_H
@@ -31,6 +32,7 @@ typedef struct ChunkLimits
 
 extern void chunk_start(ChunkLaw *law, int pages);
 extern void chunk_took(ChunkLaw *law, const ChunkLimits *limits, double ms, double wal_bytes);
+extern void chunk_waited_for(ChunkLaw *law);	/* a client waited for the end of a chunk of this size: half of it */
 /* What to do after a failure that should pass */
 typedef enum ChunkFailure
 {

@@ -54,6 +54,7 @@ typedef struct Driver
 } Driver;
 
 static List *drivers = NIL;		/* Driver *, in TopMemoryContext */
+static bool waited_for = false; /* has a client waited for rows of the unit under way? */
 
 /* What this process knows of a migration. */
 static Driver *
@@ -201,9 +202,16 @@ pace_begin(const Migration *mig)
 
 	flush_own_wal();
 	d->most = 0;
+	waited_for = false;
 	latency_work_begin(mig->id);
 	d->wal_began = pgWalUsage.wal_bytes;
 	INSTR_TIME_SET_CURRENT(d->began);
+}
+
+void
+pace_note_waiters(void)
+{
+	waited_for = signal_note_waiters() || waited_for;
 }
 
 /* The unit under way ends, and the driver rests from now on. How long it took; negative if none was under way. */
@@ -230,11 +238,16 @@ pace_end(const Migration *mig, const Step *step)
 	double		ms;
 	ChunkLimits limits = {.target_ms = mig_chunk_target,.wal_budget = mig_chunk_wal * CHUNK_KB};
 
-	signal_note_waiters();
+	pace_note_waiters();
 	ms = end_work(d);
 	if (d->most == 0)
 		return;
-	signal_note_waiters();
+	pace_note_waiters();
+	if (waited_for)
+	{
+		chunk_waited_for(&d->law);
+		return;
+	}
 	limits.most = d->most;
 	/* a driver that works little works in small pieces, so that it never rests for long */
 	if (d->duty < 1)

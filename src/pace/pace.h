@@ -27,6 +27,7 @@ typedef enum PaceAnswer
 extern PaceAnswer pace_ask(const Migration *mig, const Step *step);
 extern int	pace_pages(const Migration *mig, int64 range_pages);	/* pages that the next chunk may take of a range of that size */
 extern void pace_begin(const Migration *mig);	/* a unit begins to work */
+extern void pace_note_waiters(void);	/* before a (sub)transaction of the unit commits: does a client wait for rows that it has locked? */
 extern void pace_end(const Migration *mig, const Step *step);	/* it has worked, and is about to commit */
 extern ChunkFailure pace_failed(const Migration *mig);	/* or it raised an error that should pass; CHUNK_GIVE_UP: put its range aside */
 extern void pace_hold(int64 migration_id, long ms);	/* this driver does nothing for the migration for so long */

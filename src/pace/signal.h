@@ -70,8 +70,8 @@ extern double signal_limit(int n, const SignalContext *context);	/* in effect: t
 extern double signal_critical(int n, const SignalContext *context);
 extern char *signal_value_text(int n, double value);	/* "1.5 GB", "10 s", "3" */
 
-/* At the end of a chunk, before its (sub)transaction commits: does anybody wait for rows that it has locked? */
-extern void signal_note_waiters(void);
+/* At the end of a chunk, before its (sub)transaction commits: does a client wait for rows that it has locked? */
+extern bool signal_note_waiters(void);
 
 /*
  * Raise 22023, with the path, for an options.throttle (JSON text; NULL: none) that has unknown names, wrong types or limits out of range, or a query that does

@@ -152,23 +152,29 @@ is_waited_for(TransactionId xid)
 }
 
 /* Other drivers may wait for us, too: for a row of ours that tells how far we are. Only clients count, so who it is has to be asked, but seldom. */
-void
+bool
 signal_note_waiters(void)
 {
 	TransactionId top = GetTopTransactionIdIfAny();
 	TransactionId sub = GetCurrentTransactionIdIfAny();
 	SqlRows    *rows;
+	int			n;
 
 	if (!is_waited_for(top) && (sub == top || !is_waited_for(sub)))
-		return;
+		return false;
 	pgstat_clear_backend_activity_snapshot();
 	rows = admin_queryp("SELECT count(*), max(l.pid) FROM pg_lock_status() l, pg_stat_get_activity(l.pid) a WHERE NOT l.granted AND l.locktype = 'transactionid'"
 						" AND l.transactionid::text IN ($1, $2) AND " IS_CLIENT, P_text(psprintf("%u", top)), P_text(psprintf("%u", sub)));
-	if (atoi(rows->v[0][0]) == 0 || (waiters > atoi(rows->v[0][0]) && waiters_until > GetCurrentTimestamp()))
-		return;
-	waiters = atoi(rows->v[0][0]);
-	waiter_pid = atoi(rows->v[0][1]);
-	waiters_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WAITERS_MS);
+	n = atoi(rows->v[0][0]);
+	if (n == 0)
+		return false;
+	if (waiters <= n || waiters_until <= GetCurrentTimestamp())
+	{
+		waiters = n;
+		waiter_pid = atoi(rows->v[0][1]);
+		waiters_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WAITERS_MS);
+	}
+	return true;
 }
 
 Reading

@@ -16,6 +16,7 @@ CREATE TABLE mig.migration (
     settings text[] NOT NULL DEFAULT '{}',
     was_ready boolean NOT NULL DEFAULT false,
     divergent bigint,
+    epoch int NOT NULL DEFAULT 1,   -- of mig.epoch
     filled_xid xid8,
     filled_at timestamptz,
     system_identifier bigint NOT NULL,

@@ -47,3 +47,74 @@ CREATE TABLE mig.approval (
 CREATE INDEX approval_migration ON mig.approval (migration_id);
 SELECT pg_extension_config_dump('mig.approval', '');
 SELECT pg_extension_config_dump('mig.approval_id_seq', '');
+
+-- Evidence: what each pass over a table of a migration has seen.
+CREATE TABLE mig.pass (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration_id bigint NOT NULL REFERENCES mig.migration ON DELETE CASCADE,
+    relid oid NOT NULL,
+    relation text NOT NULL,
+    kind text NOT NULL,             -- validate (a step of the plan), call (mig_validate), watch, repair, rollback
+    step_no int NOT NULL DEFAULT 0,
+    epoch int NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_lsn pg_lsn NOT NULL DEFAULT CASE WHEN pg_is_in_recovery() THEN '0/0' ELSE pg_current_wal_insert_lsn() END,
+    ended_at timestamptz,
+    clean boolean NOT NULL DEFAULT false,
+    ranges bigint NOT NULL DEFAULT 0,
+    checked bigint NOT NULL DEFAULT 0,
+    divergent bigint NOT NULL DEFAULT 0,
+    missing bigint NOT NULL DEFAULT 0,
+    violating bigint NOT NULL DEFAULT 0,
+    repaired bigint NOT NULL DEFAULT 0,
+    old_digest bigint NOT NULL DEFAULT 0,   -- exclusive or of the rows' 64-bit hashes
+    old_sum bigint NOT NULL DEFAULT 0,      -- and their sum modulo 2^64
+    new_digest bigint NOT NULL DEFAULT 0,
+    new_sum bigint NOT NULL DEFAULT 0,
+    leaf oid,                       -- where it goes on
+    next_block bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+CREATE INDEX pass_relation ON mig.pass (migration_id, relid, kind);
+SELECT pg_extension_config_dump('mig.pass', '');
+SELECT pg_extension_config_dump('mig.pass_id_seq', '');
+
+-- Times in which writes may have got past the sync triggers: each begins an epoch, and passes from before do not count.
+CREATE TABLE mig.epoch (
+    migration_id bigint NOT NULL REFERENCES mig.migration ON DELETE CASCADE,
+    epoch int NOT NULL,
+    began_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    why text NOT NULL,
+    detail jsonb,
+    suspect_from xid8,              -- rows written by transactions from this one on may not be what their state says; NULL: any row
+    PRIMARY KEY (migration_id, epoch)
+);
+SELECT pg_extension_config_dump('mig.epoch', '');
+
+-- All by which a bypass would show, as it was when it was last looked at.
+CREATE TABLE mig.seal (
+    migration_id bigint PRIMARY KEY REFERENCES mig.migration ON DELETE CASCADE,
+    seal jsonb,
+    seen_xid xid8 NOT NULL,
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50);
+SELECT pg_extension_config_dump('mig.seal', '');
+
+CREATE FUNCTION mig.wrapping_sum(a bigint, b bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT (s - CASE WHEN s > 9223372036854775807 THEN 18446744073709551616 WHEN s < -9223372036854775808 THEN -18446744073709551616 ELSE 0 END)::bigint
+      FROM (SELECT a::numeric + b AS s OFFSET 0) x;
+END;
+COMMENT ON FUNCTION mig.wrapping_sum(bigint, bigint) IS 'the sum modulo 2^64';
+
+-- A seal is {"table": {"what": value, …}, …}
+CREATE FUNCTION mig.seal_changes(former jsonb, present jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT coalesce(jsonb_agg(format('%s: %s', t, w) ORDER BY t, w), '[]')
+      FROM (SELECT coalesce(a.t, b.t) AS t, coalesce(a.w, b.w) || CASE WHEN b.v IS NULL THEN ' is gone' WHEN a.v IS NULL THEN ' is new' ELSE ' has changed' END AS w
+              FROM (SELECT x.key AS t, y.key AS w, y.value AS v FROM jsonb_each(former) x, jsonb_each(x.value) y) a
+              FULL JOIN (SELECT x.key AS t, y.key AS w, y.value AS v FROM jsonb_each(present) x, jsonb_each(x.value) y) b ON a.t = b.t AND a.w = b.w
+             WHERE a.v IS DISTINCT FROM b.v) d;
+END;
+COMMENT ON FUNCTION mig.seal_changes(jsonb, jsonb) IS 'what has changed between two seals, as sentences';

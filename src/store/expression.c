@@ -58,6 +58,7 @@ struct Expression
 	ErrorData  *broken;			/* why it did not compile */
 	Oid			owner;
 	ArrayType  *settings;		/* NULL: run under the caller's */
+	List	   *functions;		/* OIDs of those of users that it calls */
 	Expr	   *tree;			/* planned; with a sub-select: the coercion of its result, a CaseTestExpr */
 	ExprState  *state;
 	ExprContext *econtext;
@@ -225,6 +226,35 @@ columns_read(Node *node, TupleDesc desc)
 	return columns;
 }
 
+/* Notes a function of a user (for check_functions_in_node). */
+static bool
+note_function(Oid funcid, void *context)
+{
+	List	  **functions = context;
+
+	if (funcid >= FirstUnpinnedObjectId)
+		*functions = list_append_unique_oid(*functions, funcid);
+	return false;
+}
+
+/* Lists the functions of users in a tree, sub-selects included. */
+static bool
+functions_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	(void) check_functions_in_node(node, note_function, context);
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, functions_walker, context, 0);
+	return expression_tree_walker(node, functions_walker, context);
+}
+
+List *
+expression_functions(const Expression *expr)
+{
+	return expr ? expr->functions : NIL;
+}
+
 /* Fills in what an expression with a sub-select needs; returns the node that stands for its result. */
 static Node *
 compile_query(Expression *expr, const char *query, Node *node, Relation rel, Bitmapset *inputs)
@@ -288,6 +318,9 @@ compile_into(Expression *expr, Relation rel, const char *sql, AttrNumber target,
 	*inputs = columns_read(node, RelationGetDescr(rel));
 	MemoryContextSwitchTo(passes);
 	*verifiable = !pstate->p_hasSubLinks && !contain_volatile_functions(node);
+	MemoryContextSwitchTo(stays);
+	functions_walker(node, &expr->functions);
+	MemoryContextSwitchTo(passes);
 
 	expr->owner = rel->rd_rel->relowner;
 	expr->kind = EXPR_GENERAL;

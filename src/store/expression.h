@@ -19,6 +19,9 @@ extern Expression *expression_compile(Relation rel, const char *sql, AttrNumber 
 /* Must it be compiled again after a change to any type or constraint? (After a change to any function, all are.) */
 extern bool expression_depends_on_types(const Expression *expr);
 
+/* OIDs of the functions of users that it calls; NIL for a NULL expression. */
+extern List *expression_functions(const Expression *expr);
+
 /* Release what does not lie in the memory context. */
 extern void expression_free(Expression *expr);
 

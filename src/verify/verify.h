@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 #include "backfill/backfill.h"
+#include "store/pass.h"
 #include "utils/relcache.h"
 
 /* Check one range inside the current transaction; counts go to the step's task. */
@@ -21,16 +22,6 @@ extern char *verify_key_sql(Relation rel);
 
 /* JSON array of some keys of rows that violate a CHECK or foreign key; NULL when none does. */
 extern char *verify_violations(Oid relid, const char *constraint);
-
-/* What a check has found */
-typedef struct Findings
-{
-	int64		checked;
-	int64		divergent;
-	int64		missing;
-	int			nsamples;
-	char	   *samples;		/* JSON objects {"key", "relation" (of a leaf), "column", "kind", "old", "new", "expected" or "error"}; NULL if none */
-} Findings;
 
 /* Check a table, with all its partitions and children, now. The expressions run as the trigger runs them. */
 extern Findings verify_table(Oid relid);
