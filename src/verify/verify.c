@@ -32,11 +32,12 @@
 #include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
+#include "pace/pace.h"
 #include "store/transform.h"
 #include "sync/mode.h"
 #include "verify/verify.h"
 
-#define CHECK_PAGES 2048		/* pages a range: some 10 ms of reading, one snapshot */
+#define CHECK_PAGES 2048		/* pages a range: some 10 ms of reading; of a snapshot at most */
 #define LOCKED_MS 500			/* until a range of a locked relation is looked at again */
 #define SAMPLES 20				/* of one range */
 #define SAMPLE_CHARS 200		/* of a value in a sample */
@@ -449,6 +450,7 @@ static void
 check_range(const Migration *mig, Range *range, Relation leaf)
 {
 	Task	   *task = task_get(mig->id, range->step_no, range->relid);
+	int64		end = range->next_block + pace_pages(mig, CHECK_PAGES);
 	Findings	found;
 
 	if (task == NULL)
@@ -458,10 +460,11 @@ check_range(const Migration *mig, Range *range, Relation leaf)
 		leaf_rewritten(task, leaf, lay_check);
 		return;
 	}
-	found = check_blocks(leaf, range->first_block, range->end_block, false);
+	end = Min(end, range->end_block);
+	found = check_blocks(leaf, range->next_block, end, false);
 	record_findings(mig, range, &found);
-	range->next_block = range->end_block;
-	range->state = RANGE_DONE;
+	range->next_block = end;
+	range->state = end == range->end_block ? RANGE_DONE : RANGE_OPEN;
 	range_advance(range, found.checked);
 }
 
