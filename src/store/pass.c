@@ -138,6 +138,12 @@ pass_last_clean(const Migration *mig, Oid relid)
 								   " ORDER BY p.ended_at DESC, p.id DESC LIMIT 1", P_int8(mig->id), P_oid(relid)));
 }
 
+int
+pass_epoch(int64 migration_id)
+{
+	return pg_strtoint32(admin_queryp("SELECT epoch FROM mig.migration WHERE id = $1", P_int8(migration_id))->v[0][0]);
+}
+
 void
 epoch_begin(int64 migration_id, const char *why, const char *detail)
 {

@@ -71,6 +71,8 @@ extern void pass_drop_open(int64 migration_id, Oid relid, PassKind kind);	/* it 
 extern Pass *pass_last(int64 migration_id, Oid relid);	/* the last one that has ended; NULL */
 extern Pass *pass_last_clean(const Migration *mig, Oid relid);	/* the last that is clean, of the present epoch; NULL */
 
+extern int	pass_epoch(int64 migration_id);	/* the present epoch */
+
 /*
  * Epochs. seal: jsonb text of all by which a bypass would show (verify/seal.h). The first one is stored; any other afterwards begins a new epoch with an event "bypass" that tells
  * what has changed, and returns true. why: what somebody has seen himself, instead.

@@ -272,6 +272,16 @@ breaks_rules(Check *c, TupleTableSlot *row)
 	return breaks;
 }
 
+/* A hash of a word, bound to what came before: the finalizer of MurmurHash3 (Appleby, public domain). */
+static inline uint64
+hash_word(uint64 word, uint64 seed)
+{
+	word ^= seed * UINT64CONST(0x9E3779B97F4A7C15) + UINT64CONST(0x632BE59BD9B4E019);
+	word = (word ^ (word >> 33)) * UINT64CONST(0xFF51AFD7ED558CCD);
+	word = (word ^ (word >> 33)) * UINT64CONST(0xC4CEB9FE1A85EC53);
+	return word ^ (word >> 33);
+}
+
 /* A hash of a column's value, by image, bound to what came before. */
 static uint64
 hash_column(const Check *c, AttrNumber att, TupleTableSlot *row, uint64 seed)
@@ -282,9 +292,9 @@ hash_column(const Check *c, AttrNumber att, TupleTableSlot *row, uint64 seed)
 	struct varlena *v;
 
 	if (isnull)
-		return hash_bytes_uint32_extended(0, ~seed);
+		return hash_word(0, ~seed);
 	if (a->attbyval)
-		return hash_bytes_extended((unsigned char *) &value, sizeof(Datum), seed);
+		return hash_word(value, seed);
 	if (a->attlen != -1)
 		return hash_bytes_extended((unsigned char *) DatumGetPointer(value), datumGetSize(value, false, a->attlen), seed);
 	v = pg_detoast_datum_packed((struct varlena *) DatumGetPointer(value));
