@@ -15,6 +15,7 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -38,16 +39,16 @@
 
 #define CHECK_PAGES 2048		/* pages a range: some 10 ms of reading, one snapshot */
 #define LOCKED_MS 500			/* until a range of a locked relation is looked at again */
-#define SAMPLES 20				/* of one range */
 #define SAMPLE_CHARS 200		/* of a value in a sample */
 
-/* A block range under check */
+/* Blocks under check */
 typedef struct Check
 {
 	Relation	rel;
 	const Transform *tr;
-	int64		first;
-	int64		end;
+	const BlockRun *runs;
+	int			nruns;
+	TransactionId since;		/* rows of older ones are passed over; InvalidTransactionId: none are */
 	bool		careful;		/* an expression may raise: note which rows it does for */
 	MemoryContext row_context;	/* reset for each row */
 	bool		named;			/* samples tell the relation */
@@ -116,7 +117,7 @@ add_sample(Check *c, const Pair *p, Verdict verdict, TupleTableSlot *row, const 
 {
 	StringInfo	json = &c->samples;
 
-	if (c->found.nsamples >= SAMPLES)
+	if (c->found.nsamples >= VERIFY_SAMPLES)
 		return;
 	c->found.nsamples++;
 	appendStringInfo(json, "%s{\"key\": %s, ", json->len ? ", " : "", sync_row_key(c->rel, row, &row->tts_tid));
@@ -230,30 +231,51 @@ check_row(Check *c, TupleTableSlot *row)
 	c->found.divergent += divergent;
 }
 
-/* Check all rows of the block range that the newest snapshot sees. */
-static void
-check_rows(void *arg)
+/* Was a row written before those that are to be checked? */
+static bool
+is_older(const Check *c, TupleTableSlot *row)
 {
-	Check	   *c = arg;
-	TupleTableSlot *row = table_slot_create(c->rel, NULL);
+	bool		isnull;
+
+	return TransactionIdIsValid(c->since) &&
+		TransactionIdPrecedes(DatumGetTransactionId(slot_getsysattr(row, MinTransactionIdAttributeNumber, &isnull)), c->since);
+}
+
+/* Check all rows of some blocks that a snapshot sees. */
+static void
+check_run(Check *c, const BlockRun *run, Snapshot snapshot, TupleTableSlot *row)
+{
 	ItemPointerData min;
 	ItemPointerData max;
 	TableScanDesc scan;
 	MemoryContext old;
 
-	ItemPointerSet(&min, (BlockNumber) c->first, 1);
-	ItemPointerSet(&max, (BlockNumber) (c->end - 1), MaxOffsetNumber);
-	PushActiveSnapshot(GetLatestSnapshot());
-	scan = table_beginscan_tidrange(c->rel, GetActiveSnapshot(), &min, &max);
+	ItemPointerSet(&min, (BlockNumber) run->first, 1);
+	ItemPointerSet(&max, (BlockNumber) (run->end - 1), MaxOffsetNumber);
+	scan = table_beginscan_tidrange(c->rel, snapshot, &min, &max);
 	old = MemoryContextSwitchTo(c->row_context);
 	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, row))
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (is_older(c, row))
+			continue;
 		check_row(c, row);
 		MemoryContextReset(c->row_context);
 	}
 	MemoryContextSwitchTo(old);
 	table_endscan(scan);
+}
+
+/* Check all rows of the blocks that the newest snapshot sees. */
+static void
+check_rows(void *arg)
+{
+	Check	   *c = arg;
+	TupleTableSlot *row = table_slot_create(c->rel, NULL);
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	for (int i = 0; i < c->nruns; i++)
+		check_run(c, &c->runs[i], GetActiveSnapshot(), row);
 	ExecDropSingleTupleTableSlot(row);
 	PopActiveSnapshot();
 }
@@ -344,19 +366,18 @@ verify_violations(Oid relid, const char *constraint)
 	return keys;
 }
 
-/* Check blocks [first, end) of a relation. */
+/* Check blocks of a relation, which has them. named: samples tell the relation. */
 static Findings
-check_blocks(Relation rel, int64 first, int64 end, bool named)
+check_blocks(Relation rel, const BlockRun *runs, int nruns, TransactionId since, bool named)
 {
-	Check		c = {.rel = rel,.first = first,.named = named};
+	Check		c = {.rel = rel,.runs = runs,.nruns = nruns,.since = since,.named = named};
 	ErrorData  *error;
 
-	c.end = Min(end, RelationGetNumberOfBlocks(rel));
 	c.tr = transform_get(rel);
 	c.row_context = AllocSetContextCreate(CurrentMemoryContext, "mig_control check", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&c.samples);
 	check_reset(&c, false);
-	if (c.end > c.first && !txn_try(check_rows, &c, &error))
+	if (!txn_try(check_rows, &c, &error))
 	{
 		/* an expression raised, though it did not when the row was written: see for which rows */
 		c.tr = transform_get(rel);
@@ -367,6 +388,21 @@ check_blocks(Relation rel, int64 first, int64 end, bool named)
 		c.found.samples = c.samples.data;
 	MemoryContextDelete(c.row_context);
 	return c.found;
+}
+
+Findings
+verify_blocks(Relation leaf, const BlockRun *runs, int nruns, TransactionId since)
+{
+	return check_blocks(leaf, runs, nruns, since, false);
+}
+
+/* Check the blocks from one to another, as far as there are such. */
+static Findings
+check_range_of(Relation rel, int64 first, int64 end, bool named)
+{
+	BlockRun	run = {first, Min(end, RelationGetNumberOfBlocks(rel))};
+
+	return check_blocks(rel, &run, run.end > run.first ? 1 : 0, InvalidTransactionId, named);
 }
 
 Findings
@@ -384,12 +420,12 @@ verify_table(Oid relid)
 
 		if (leaf == NULL)
 			continue;
-		found = check_blocks(leaf, 0, MaxBlockNumber, lfirst_oid(lc) != relid);
+		found = check_range_of(leaf, 0, MaxBlockNumber, lfirst_oid(lc) != relid);
 		table_close(leaf, AccessShareLock);
 		total.checked += found.checked;
 		total.divergent += found.divergent;
 		total.missing += found.missing;
-		if (found.samples && total.nsamples < SAMPLES)
+		if (found.samples && total.nsamples < VERIFY_SAMPLES)
 			appendStringInfo(&samples, "%s%s", total.nsamples ? ", " : "", found.samples);
 		total.nsamples += found.nsamples;
 	}
@@ -458,7 +494,7 @@ check_range(const Migration *mig, Range *range, Relation leaf)
 		leaf_rewritten(task, leaf, lay_check);
 		return;
 	}
-	found = check_blocks(leaf, range->first_block, range->end_block, false);
+	found = check_range_of(leaf, range->first_block, range->end_block, false);
 	record_findings(mig, range, &found);
 	range->next_block = range->end_block;
 	range->state = RANGE_DONE;
