@@ -8,6 +8,7 @@
 
 #include "base/sql.h"
 #include "base/txn.h"
+#include "store/drift.h"
 #include "store/options.h"
 #include "store/state.h"
 
@@ -88,6 +89,7 @@ static const struct
 	{"gates", "object", OPTIONS_SET},
 	{"cooling_period", "string", OPTIONS_SET},
 	{"auto_complete", "boolean", OPTIONS_SET},
+	{"drift", "object or boolean", OPTIONS_SET},
 	{"workers", "number", OPTIONS_OVERRIDE},
 	{"batch", "number", OPTIONS_OVERRIDE},
 	{"throttle", "object or boolean", OPTIONS_OVERRIDE},
@@ -145,6 +147,7 @@ check_values(const char *options)
 
 	check_number(options, "workers", MOST_WORKERS);
 	check_number(options, "batch", MOST_PAGES);
+	drift_check_option(option_json(options, "drift"));
 	if (subscribers && strcmp(subscribers, "ready") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -19,7 +19,7 @@ extern double option_seconds(const char *value, const char *path);
 /* The caller's options over a manifest's own; either may be NULL. */
 extern char *options_over(const char *own, const char *options);
 
-/* Options with changes: a null takes one back to its default, and the signals of "throttle" are changed one by one. */
+/* Options with changes: a null takes one back to its default, and the members of "throttle" and "drift" are changed one by one. */
 extern char *options_merge(const char *options, const char *changes);
 
 /* What options are given for */
