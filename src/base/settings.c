@@ -31,7 +31,7 @@ int			mig_hibernations = 5;
 int			mig_lanes = 16;
 int			mig_range_pages = 8192;
 int			mig_naptime = 1000;
-int			mig_nice = 0;
+int			mig_nice = 10;
 int			mig_on_held_horizon = 60 * 1000;
 int			mig_own_statements = OWN_NOT;
 char	   *mig_stop_before = NULL;
@@ -75,7 +75,7 @@ settings_define(void)
 	define_int("mig_control.naptime", "Longest pause between two looks when there is nothing to do.", NULL,
 			   &mig_naptime, 1000, 1, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("mig_control.nice", "By how much background workers lower their priority.", "As nice(1) counts: 0 not at all, 19 to the lowest.",
-			   &mig_nice, 0, 0, 19, PGC_SIGHUP, 0);
+			   &mig_nice, 10, 0, 19, PGC_SIGHUP, 0);
 	define_int("mig_control.on_held_horizon", "How long the backfill waits for a transaction, slot or standby that holds dead rows back.",
 			   "For each of them at most so long; then it goes on, and the table grows. 0: it never waits. -1: for as long as it takes.",
 			   &mig_on_held_horizon, 60 * 1000, -1, INT_MAX, PGC_USERSET, GUC_UNIT_MS);

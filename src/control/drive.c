@@ -30,7 +30,9 @@
 #include "store/chain.h"
 #include "store/options.h"
 #include "store/override.h"
+#include "store/pass.h"
 #include "store/task.h"
+#include "verify/seal.h"
 #include "verify/verify.h"
 #include "verify/watch.h"
 
@@ -99,6 +101,8 @@ enter_phase_of(Migration *mig, const Step *s)
 		return false;
 	if (s->phase != STEP_OPEN)	/* `ready` is entered when the version has been opened */
 		lifecycle_enter(mig, phase, NULL);
+	if (phase == PHASE_BACKFILLING)
+		(void) seal_check(mig);
 	return true;
 }
 
@@ -120,14 +124,21 @@ conclude_check(Unit *u)
 	int64		failing = bad_rows_count(mig->id, s->no, "up");
 	int64		divergent = task ? task->divergent : 0;
 	int64		missing = task ? task->missing : 0;
+	Pass	   *pass = verify_pass(mig, s);
 	char	   *text;
 
-	event_write(mig->id, "validated", step_detail(s, psprintf(", \"checked\": " INT64_FORMAT ", \"divergent\": " INT64_FORMAT ", \"missing\": " INT64_FORMAT,
-															 task ? task->rows_done : 0, divergent, missing)));
+	(void) seal_check(mig);
+	pass_close(pass->id);
+	event_write(mig->id, "validated", step_detail(s, psprintf(", \"checked\": " INT64_FORMAT ", \"divergent\": " INT64_FORMAT ", \"missing\": " INT64_FORMAT
+															 ", \"violating\": " INT64_FORMAT,
+															 task ? task->rows_done : 0, divergent, missing, pass->found.violating)));
 	migration_set_divergent(mig->id, divergent);
 	if (divergent == 0 && missing == 0)
 	{
-		step_done(mig->id, s->no, true);
+		if (pass_last_clean(mig, s->relid))
+			step_done(mig->id, s->no, true);
+		else
+			verify_restart(mig, s);		/* something has got past the triggers meanwhile: what was seen proves nothing */
 		return;
 	}
 	if (divergent == 0 && failing == 0 && s->phase != STEP_CONTRACT)

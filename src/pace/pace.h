@@ -25,7 +25,7 @@ typedef enum PaceAnswer
 
 /* Ask before a unit of step. */
 extern PaceAnswer pace_ask(const Migration *mig, const Step *step);
-extern int	pace_pages(const Migration *mig, int64 range_pages);	/* pages that the next chunk may take of a range of that size */
+extern int	pace_pages(const Migration *mig, int64 most);	/* pages that the next chunk may take, and that it can */
 extern void pace_begin(const Migration *mig);	/* a unit begins to work */
 extern void pace_note_waiters(void);	/* before a (sub)transaction of the unit commits: does a client wait for rows that it has locked? */
 extern void pace_end(const Migration *mig, const Step *step);	/* it has worked, and is about to commit */

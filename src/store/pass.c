@@ -20,9 +20,10 @@ static const char *const kind_names[] = {
 	[PASS_ROLLBACK] = "rollback",
 };
 
-#define PASS_COLUMNS \
-	"SELECT p.id, p.migration_id, p.relid, p.relation, p.kind, p.step_no, p.epoch, (extract(epoch FROM p.started_at) * 1000000)::bigint, p.started_lsn - '0/0', p.ended_at IS NOT NULL, p.clean," \
-	" p.checked, p.divergent, p.missing, p.violating, p.repaired, p.leaf, p.next_block, p.old_digest, p.old_sum, p.new_digest, p.new_sum FROM mig.pass p "
+#define PASS_LIST \
+	" p.id, p.migration_id, p.relid, p.relation, p.kind, p.step_no, p.epoch, (extract(epoch FROM p.started_at) * 1000000)::bigint, p.started_lsn - '0/0', p.ended_at IS NOT NULL, p.clean," \
+	" p.checked, p.divergent, p.missing, p.violating, p.repaired, p.leaf, p.next_block, p.old_digest, p.old_sum, p.new_digest, p.new_sum "
+#define PASS_COLUMNS "SELECT" PASS_LIST "FROM mig.pass p "
 #define UNIX_TO_POSTGRES_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 /* The kind of that name. */
@@ -35,7 +36,7 @@ kind_from_name(const char *name)
 	elog(ERROR, "unexpected word \"%s\" in the tables of schema mig", name);
 }
 
-/* A row of PASS_COLUMNS as a struct. */
+/* A row of PASS_LIST as a struct. */
 static Pass *
 make_pass(char **v)
 {
@@ -73,16 +74,29 @@ first_pass(const SqlRows *rows)
 	return rows->n ? make_pass(rows->v[0]) : NULL;
 }
 
+/* The open pass of a kind and step; NULL. */
+static Pass *
+find_open(const Migration *mig, Oid relid, PassKind kind, int step_no)
+{
+	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.kind = $3 AND p.step_no = $4 AND p.ended_at IS NULL ORDER BY p.id DESC LIMIT 1",
+								   P_int8(mig->id), P_oid(relid), P_text(kind_names[kind]), P_int4(step_no)));
+}
+
+bool
+pass_is_open(const Migration *mig, Oid relid, PassKind kind, int step_no)
+{
+	return find_open(mig, relid, kind, step_no) != NULL;
+}
+
 Pass *
 pass_open(const Migration *mig, Oid relid, const char *relation, PassKind kind, int step_no)
 {
-	Pass	   *open = first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.kind = $3 AND p.step_no = $4 AND p.ended_at IS NULL ORDER BY p.id DESC LIMIT 1",
-											   P_int8(mig->id), P_oid(relid), P_text(kind_names[kind]), P_int4(step_no)));
+	Pass	   *open = find_open(mig, relid, kind, step_no);
 
 	if (open)
 		return open;
-	return first_pass(admin_queryp("WITH n AS (INSERT INTO mig.pass (migration_id, relid, relation, kind, step_no, epoch)"
-								   " SELECT m.id, $2, $3, $4, $5, m.epoch FROM mig.migration m WHERE m.id = $1 RETURNING *)" PASS_COLUMNS "RIGHT JOIN n ON p.id = n.id",
+	return first_pass(admin_queryp("INSERT INTO mig.pass AS p (migration_id, relid, relation, kind, step_no, epoch)"
+								   " SELECT m.id, $2, $3, $4, $5, m.epoch FROM mig.migration m WHERE m.id = $1 RETURNING" PASS_LIST,
 								   P_int8(mig->id), P_oid(relid), P_text(relation), P_text(kind_names[kind]), P_int4(step_no)));
 }
 

@@ -64,6 +64,7 @@ typedef struct Pass
 } Pass;
 
 extern Pass *pass_open(const Migration *mig, Oid relid, const char *relation, PassKind kind, int step_no);	/* the open one of that kind and step, or a new one */
+extern bool pass_is_open(const Migration *mig, Oid relid, PassKind kind, int step_no);
 extern void pass_add(const Pass *pass, const Findings *found, int64 ranges);	/* and store leaf, next_block */
 extern void pass_close(int64 id);	/* clean if nothing was found and the epoch has not changed meanwhile */
 extern void pass_drop_open(int64 migration_id, Oid relid, PassKind kind);	/* it begins again: what it has seen does not count */

@@ -14,6 +14,9 @@
 extern UnitResult verify_unit(const Migration *mig, const Step *step);
 extern void verify_restart(const Migration *mig, const Step *step);	/* forget what was seen; the ranges are made when it begins again */
 
+/* The pass of a STEP_VALIDATE that is under way; before it begins, what the table relies on is looked at. */
+extern Pass *verify_pass(const Migration *mig, const Step *step);
+
 /* Pages of a table with all its partitions and children. */
 extern double verify_table_pages(Oid relid);
 
@@ -30,15 +33,18 @@ typedef struct BlockRun
 	int64		end;			/* exclusive */
 } BlockRun;
 
+#define VERIFY_SAMPLES 20		/* kept at most of what one call finds */
+
 /*
- * Check blocks of an open relation with a sync trigger, all under one snapshot; since: of their rows, those that this transaction or a later one has written
- * (InvalidTransactionId: all). More than VERIFY_SAMPLES samples are not kept.
+ * Check pairs in blocks of an open relation with a sync trigger, all under one snapshot; since: of their rows, those that this transaction or a later one has
+ * written, without digests (InvalidTransactionId: all).
  */
 extern Findings verify_blocks(Relation leaf, const BlockRun *runs, int nruns, TransactionId since);
 
-#define VERIFY_SAMPLES 20
+/* Add what was found in a part to what was found in all; samples are not. */
+extern void verify_add(Findings *total, const Findings *part);
 
-/* Check a table, with all its partitions and children, now. The expressions run as the trigger runs them. */
-extern Findings verify_table(Oid relid);
+/* Check a table, with all its partitions and children, as a STEP_VALIDATE says, now. The expressions run as the trigger runs them. */
+extern Findings verify_table(const Step *check);
 
 #endif
