@@ -200,7 +200,7 @@ put_up_fence(const Unit *u)
 
 /* Rows were found that were not known to diverge: tell, and react. */
 static void
-alarm(const Unit *u, const Step *s, const DriftNews *news)
+raise_alarm(const Unit *u, const Step *s, const DriftNews *news)
 {
 	event_write(u->mig->id, "drift", news->detail);
 	(void) admin_queryp("SELECT pg_notify('mig_control', $1)", P_text(news->payload));
@@ -231,7 +231,7 @@ take_findings(const Unit *u, const Step *s, const Pass *pass, Oid leaf, const Fi
 	}
 	news = drift_found(u->mig, evidence, leaf, found);
 	if (news.rows > 0)
-		alarm(u, s, &news);
+		raise_alarm(u, s, &news);
 }
 
 /* A leaf without a sync trigger: nothing in it can be relied on. A divergence without rows. */
