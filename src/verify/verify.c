@@ -135,7 +135,8 @@ begin_sample(Check *c, const char *name, Verdict verdict, TupleTableSlot *row)
 {
 	StringInfo	json = &c->samples;
 
-	if (c->found.nsamples >= VERIFY_SAMPLES)
+	/* a rule may be broken by most rows: half of the room is for the pairs */
+	if (c->found.nsamples >= (verdict == VIOLATES ? VERIFY_SAMPLES / 2 : VERIFY_SAMPLES))
 		return false;
 	c->found.nsamples++;
 	appendStringInfo(json, "%s{\"key\": %s, ", json->len ? ", " : "", sync_row_key(c->rel, row, &row->tts_tid));
@@ -273,6 +274,16 @@ breaks_rules(Check *c, TupleTableSlot *row)
 	return breaks;
 }
 
+/* A hash of a word, bound to what came before: the finalizer of MurmurHash3 (Appleby, public domain). */
+static inline uint64
+hash_word(uint64 word, uint64 seed)
+{
+	word ^= seed * UINT64CONST(0x9E3779B97F4A7C15) + UINT64CONST(0x632BE59BD9B4E019);
+	word = (word ^ (word >> 33)) * UINT64CONST(0xFF51AFD7ED558CCD);
+	word = (word ^ (word >> 33)) * UINT64CONST(0xC4CEB9FE1A85EC53);
+	return word ^ (word >> 33);
+}
+
 /* A hash of a column's value, by image, bound to what came before. */
 static uint64
 hash_column(const Check *c, AttrNumber att, TupleTableSlot *row, uint64 seed)
@@ -283,9 +294,9 @@ hash_column(const Check *c, AttrNumber att, TupleTableSlot *row, uint64 seed)
 	struct varlena *v;
 
 	if (isnull)
-		return hash_bytes_uint32_extended(0, ~seed);
+		return hash_word(0, ~seed);
 	if (a->attbyval)
-		return hash_bytes_extended((unsigned char *) &value, sizeof(Datum), seed);
+		return hash_word(value, seed);
 	if (a->attlen != -1)
 		return hash_bytes_extended((unsigned char *) DatumGetPointer(value), datumGetSize(value, false, a->attlen), seed);
 	v = pg_detoast_datum_packed((struct varlena *) DatumGetPointer(value));
@@ -533,7 +544,7 @@ find_key(Check *c)
 		c->key[c->nkey++] = i + FirstLowInvalidHeapAttributeNumber;
 }
 
-/* Check blocks of a relation, which has them. rules: the step's query, NULL: none; named: samples tell the relation. */
+/* Check blocks of a relation, which has them. rules: the step's query, NULL: none; named: samples tell the relation */
 static Findings
 check_blocks(Relation rel, const char *rules, const BlockRun *runs, int nruns, TransactionId since, bool named)
 {
@@ -561,33 +572,18 @@ check_blocks(Relation rel, const char *rules, const BlockRun *runs, int nruns, T
 }
 
 Findings
-verify_blocks(Relation leaf, const BlockRun *runs, int nruns, TransactionId since)
+verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns, TransactionId since)
 {
-	return check_blocks(leaf, NULL, runs, nruns, since, false);
+	return check_blocks(leaf, TransactionIdIsValid(since) ? NULL : check->sql, runs, nruns, since, false);
 }
 
 /* Check the blocks from one to another, as far as there are such. */
 static Findings
-check_from_to(Relation rel, const char *rules, int64 first, int64 end, bool named)
+check_range_of(const Step *check, Relation rel, int64 first, int64 end, bool named)
 {
 	BlockRun	run = {first, Min(end, RelationGetNumberOfBlocks(rel))};
 
-	return check_blocks(rel, rules, &run, run.end > run.first ? 1 : 0, InvalidTransactionId, named);
-}
-
-void
-verify_add(Findings *total, const Findings *part)
-{
-	total->checked += part->checked;
-	total->divergent += part->divergent;
-	total->missing += part->missing;
-	total->violating += part->violating;
-	total->repaired += part->repaired;
-	total->nsamples += part->nsamples;
-	total->old_side.exclusive_or ^= part->old_side.exclusive_or;
-	total->old_side.sum += part->old_side.sum;
-	total->new_side.exclusive_or ^= part->new_side.exclusive_or;
-	total->new_side.sum += part->new_side.sum;
+	return check_blocks(rel, check->sql, &run, run.end > run.first ? 1 : 0, InvalidTransactionId, named);
 }
 
 Findings
@@ -605,11 +601,11 @@ verify_table(const Step *check)
 
 		if (leaf == NULL)
 			continue;
-		found = check_from_to(leaf, check->sql, 0, MaxBlockNumber, lfirst_oid(lc) != check->relid);
+		found = check_range_of(check, leaf, 0, MaxBlockNumber, lfirst_oid(lc) != check->relid);
 		table_close(leaf, AccessShareLock);
 		if (found.samples && total.nsamples < VERIFY_SAMPLES)
 			appendStringInfo(&samples, "%s%s", total.nsamples ? ", " : "", found.samples);
-		verify_add(&total, &found);
+		findings_add(&total, &found);
 	}
 	if (samples.len)
 		total.samples = samples.data;
@@ -686,7 +682,7 @@ check_range(const Migration *mig, const Step *step, Range *range, Relation leaf)
 		return;
 	}
 	end = Min(end, range->end_block);
-	found = check_from_to(leaf, step->sql, range->next_block, end, false);
+	found = check_range_of(step, leaf, range->next_block, end, false);
 	record_findings(mig, range, &found);
 	pass_add(verify_pass(mig, step), &found, 1);
 	range->next_block = end;

@@ -33,16 +33,13 @@ typedef struct BlockRun
 	int64		end;			/* exclusive */
 } BlockRun;
 
-#define VERIFY_SAMPLES 20		/* kept at most of what one call finds */
-
 /*
- * Check pairs in blocks of an open relation with a sync trigger, all under one snapshot; since: of their rows, those that this transaction or a later one has
- * written, without digests (InvalidTransactionId: all).
+ * Check blocks of an open relation of a STEP_VALIDATE's table with a sync trigger, all under one snapshot; since: of their rows, the pairs of those that this transaction or a later one has
+ * written, without rules and digests (InvalidTransactionId: all). More than VERIFY_SAMPLES samples are not kept.
  */
-extern Findings verify_blocks(Relation leaf, const BlockRun *runs, int nruns, TransactionId since);
+extern Findings verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns, TransactionId since);
 
-/* Add what was found in a part to what was found in all; samples are not. */
-extern void verify_add(Findings *total, const Findings *part);
+#define VERIFY_SAMPLES 20
 
 /* Check a table, with all its partitions and children, as a STEP_VALIDATE says, now. The expressions run as the trigger runs them. */
 extern Findings verify_table(const Step *check);

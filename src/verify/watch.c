@@ -275,8 +275,8 @@ pass_leaf(const Unit *u, const Step *s, const Pass *pass, Relation leaf, int64 *
 
 		if (is_over(u))
 			return LEAF_MORE;
-		found = verify_blocks(leaf, &run, 1, InvalidTransactionId);
-		verify_add(sum, &found);
+		found = verify_blocks(s, leaf, &run, 1, InvalidTransactionId);
+		findings_add(sum, &found);
 		take_findings(u, s, pass, RelationGetRelid(leaf), &found);
 		(*ranges)++;
 		*block = run.end;
@@ -306,7 +306,7 @@ sweep_leaf(const Unit *u, const Step *s, Relation leaf)
 		n = recent_blocks(leaf, &w->sweep.block, end, (XLogRecPtr) w->since_lsn, runs, SWEEP_BLOCKS);
 		if (n == 0)
 			continue;
-		found = verify_blocks(leaf, runs, n, (TransactionId) w->since_xid);
+		found = verify_blocks(s, leaf, runs, n, (TransactionId) w->since_xid);
 		take_findings(u, s, NULL, RelationGetRelid(leaf), &found);
 	}
 	pfree(runs);
@@ -329,7 +329,7 @@ go_through(const Unit *u, const Step *s, const Pass *pass, Oid relid, int64 *blo
 	{
 		Findings	found = without_trigger(leaf);
 
-		verify_add(sum, &found);
+		findings_add(sum, &found);
 		take_findings(u, s, pass, relid, &found);
 	}
 	table_close(leaf, NoLock);
