@@ -135,7 +135,8 @@ begin_sample(Check *c, const char *name, Verdict verdict, TupleTableSlot *row)
 {
 	StringInfo	json = &c->samples;
 
-	if (c->found.nsamples >= VERIFY_SAMPLES)
+	/* a rule may be broken by most rows: half of the room is for the pairs */
+	if (c->found.nsamples >= (verdict == VIOLATES ? VERIFY_SAMPLES / 2 : VERIFY_SAMPLES))
 		return false;
 	c->found.nsamples++;
 	appendStringInfo(json, "%s{\"key\": %s, ", json->len ? ", " : "", sync_row_key(c->rel, row, &row->tts_tid));
@@ -359,7 +360,8 @@ check_row(Check *c, TupleTableSlot *row)
 	c->found.divergent += divergent;
 	if (c->rules && !missing && breaks_rules(c, row))
 		c->found.violating++;
-	digest_row(c, row);
+	if (!TransactionIdIsValid(c->since))
+		digest_row(c, row);
 }
 
 /* Was a row written before those that are to be checked? */
@@ -542,7 +544,7 @@ find_key(Check *c)
 		c->key[c->nkey++] = i + FirstLowInvalidHeapAttributeNumber;
 }
 
-/* Check blocks of a relation, which has them. rules: the step's query; named: samples tell the relation */
+/* Check blocks of a relation, which has them. rules: the step's query, NULL: none; named: samples tell the relation */
 static Findings
 check_blocks(Relation rel, const char *rules, const BlockRun *runs, int nruns, TransactionId since, bool named)
 {
@@ -553,7 +555,7 @@ check_blocks(Relation rel, const char *rules, const BlockRun *runs, int nruns, T
 	c.row_context = AllocSetContextCreate(CurrentMemoryContext, "mig_control check", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&c.samples);
 	find_key(&c);
-	c.rules = compile_rules(rel, rules);
+	c.rules = rules ? compile_rules(rel, rules) : NIL;
 	check_reset(&c, false);
 	if (!txn_try(check_rows, &c, &error))
 	{
@@ -572,7 +574,7 @@ check_blocks(Relation rel, const char *rules, const BlockRun *runs, int nruns, T
 Findings
 verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns, TransactionId since)
 {
-	return check_blocks(leaf, check->sql, runs, nruns, since, false);
+	return check_blocks(leaf, TransactionIdIsValid(since) ? NULL : check->sql, runs, nruns, since, false);
 }
 
 /* Check the blocks from one to another, as far as there are such. */
