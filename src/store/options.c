@@ -51,6 +51,7 @@ static const struct
 	{"hold", "array", OPTIONS_SET},
 	{"operators", "array", OPTIONS_SET},
 	{"auto_complete", "boolean", OPTIONS_SET},
+	{"abort_if", "object", OPTIONS_SET},
 	{"workers", "number", OPTIONS_OVERRIDE},
 	{"batch", "number", OPTIONS_OVERRIDE},
 	{"throttle", "object or boolean", OPTIONS_OVERRIDE},
