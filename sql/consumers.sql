@@ -92,9 +92,7 @@ UPDATE cons_cons.t SET price = 1 WHERE id = 1 AND pg_sleep(10) IS NOT NULL;
 RESET statement_timeout;
 SELECT version, reads, errors FROM pg_temp.uses('c passing');
 -- What drivers take to mig.consumer is counted once
-SELECT pg_sleep(1.1);
-CALL mig_tick('1 ms');
-SELECT c.version, c.reads, c.writes, c.errors FROM mig.consumer c JOIN mig.migration m ON m.id = c.migration_id AND m.name = 'cons' WHERE c.application = 'c new';
+CALL mt.wait_for('SELECT count(*) = 1 FROM mig.consumer c JOIN mig.migration m ON m.id = c.migration_id AND m.name = ''cons'' WHERE c.application = ''c new'' AND c.version = ''new'' AND c.reads = 2 AND c.writes = 4');
 SELECT * FROM pg_temp.uses('c new');
 -- This session is not what an operator waits for; the last write is
 SET application_name = 'c last';

@@ -12,6 +12,7 @@
 
 #include "api/arguments.h"
 #include "control/lifecycle.h"
+#include "verify/seal.h"
 #include "verify/verify.h"
 
 PG_FUNCTION_INFO_V1(mig_validate);
@@ -43,14 +44,20 @@ mig_validate(PG_FUNCTION_ARGS)
 	if (mig->phase < PHASE_BACKFILLING || mig->phase > PHASE_COMPLETING)
 		lifecycle_wrong_phase(mig, "mig_validate");
 	InitMaterializedSRF(fcinfo, 0);
+	(void) seal_check(mig);
 	foreach(lc, steps_of(mig->id))
 	{
 		Step	   *step = lfirst(lc);
+		Pass	   *pass;
 		Findings	found;
 
 		if (step->kind != STEP_VALIDATE || step->phase != STEP_CHECK)
 			continue;
-		found = verify_table(step->relid);
+		pass = pass_open(mig, step->relid, step->relation, PASS_CALL, 0);
+		found = verify_table(step);
+		pass_add(pass, &found, 1);
+		(void) seal_check(mig);
+		pass_close(pass->id);
 		put_findings((ReturnSetInfo *) fcinfo->resultinfo, step, &found);
 	}
 	return (Datum) 0;

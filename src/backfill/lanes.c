@@ -48,6 +48,7 @@
 #include "store/transform.h"
 #include "sync/trigger.h"
 
+#define SHARE_OF_RANGE	8		/* a chunk is at most such a part of a range: lanes lose their gain if one takes a large part of a lane's pass */
 #define RETRY_MS 100			/* until a range with locked rows is looked at again; doubled each time */
 #define MAX_RETRY_MS 5000
 #define LOCKED_MS 500			/* until a range of a locked relation is looked at again */
@@ -345,7 +346,7 @@ fill_lane(const Range *range, Relation rel, const SqlParam *tids)
 static int64
 chunk_pages(const Migration *mig, const Range *range)
 {
-	return pace_pages(mig, range->end_block - range->first_block);
+	return pace_pages(mig, (range->end_block - range->first_block) / SHARE_OF_RANGE);
 }
 
 /* A lane has come to its end: what it has left behind should be removable when the next one begins. */

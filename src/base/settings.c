@@ -25,12 +25,13 @@ int			mig_lock_retries = 30;
 int			mig_batch_pages = 256;
 int			mig_chunk_target = 200;
 int			mig_chunk_wal = 65536;
+double		mig_drift_duty = 0.05;
 int			mig_hibernate = 60000;
 int			mig_hibernations = 5;
 int			mig_lanes = 16;
 int			mig_range_pages = 8192;
 int			mig_naptime = 1000;
-int			mig_nice = 0;
+int			mig_nice = 10;
 int			mig_on_held_horizon = 60 * 1000;
 int			mig_own_statements = OWN_NOT;
 char	   *mig_stop_before = NULL;
@@ -53,6 +54,8 @@ settings_define(void)
 			   &mig_chunk_target, 200, 1, 60 * 1000, PGC_USERSET, GUC_UNIT_MS);
 	define_int("mig_control.chunk_wal", "WAL that one backfill transaction writes.", "Its size follows it.",
 			   &mig_chunk_wal, 64 * 1024, 64, INT_MAX / 1024, PGC_USERSET, GUC_UNIT_KB);
+	DefineCustomRealVariable("mig_control.drift_duty", "Share of the time in which versions that are in use are compared.", "0: they are not.",
+							 &mig_drift_duty, 0.05, 0, 1, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("mig_control.guard", "Refuses DDL by hand on a table that is being migrated.", NULL,
 							 &mig_guard, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	define_int("mig_control.hibernate", "How long a migration sleeps when a signal is beyond its critical limit.",
@@ -72,7 +75,7 @@ settings_define(void)
 	define_int("mig_control.naptime", "Longest pause between two looks when there is nothing to do.", NULL,
 			   &mig_naptime, 1000, 1, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("mig_control.nice", "By how much background workers lower their priority.", "As nice(1) counts: 0 not at all, 19 to the lowest.",
-			   &mig_nice, 0, 0, 19, PGC_SIGHUP, 0);
+			   &mig_nice, 10, 0, 19, PGC_SIGHUP, 0);
 	define_int("mig_control.on_held_horizon", "How long the backfill waits for a transaction, slot or standby that holds dead rows back.",
 			   "For each of them at most so long; then it goes on, and the table grows. 0: it never waits. -1: for as long as it takes.",
 			   &mig_on_held_horizon, 60 * 1000, -1, INT_MAX, PGC_USERSET, GUC_UNIT_MS);

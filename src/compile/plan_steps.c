@@ -231,6 +231,24 @@ plan_fill(Builder *b, const Table *t, List *indexes)
 	plan_copies(b, t, indexes);
 }
 
+/* The rules that are to be constraints, each as a column by its name: the check counts the rows that break one. */
+static char *
+rules_sql(const Table *t)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, t->rules)
+	{
+		const Rule *r = lfirst(lc);
+
+		if (!r->filled && r->valid)
+			appendStringInfo(&buf, "%s(%s) AS %s", buf.len ? ", " : "", r->sql, quote_identifier(r->column ? r->column->name : r->name));
+	}
+	return buf.len ? buf.data : "*";
+}
+
 /* Check that both versions of a table's pairs agree. */
 static void
 plan_check(Builder *b, const Table *t, StepPhase phase)
@@ -239,8 +257,7 @@ plan_check(Builder *b, const Table *t, StepPhase phase)
 
 	if (!shape_has_pairs(t))
 		return;
-	s = add_single(b, phase, STEP_VALIDATE, t, AccessShareLock,
-				   psprintf("SELECT * FROM ONLY %s", sql_qualified(t->schema, t->name)), NULL);
+	s = add_single(b, phase, STEP_VALIDATE, t, AccessShareLock, psprintf("SELECT %s FROM ONLY %s", rules_sql(t), sql_qualified(t->schema, t->name)), NULL);
 	s->note = phase == STEP_CHECK ? "compares both versions of every row, one snapshot per block range; the version opens when none differs"
 		: "the last check: the old columns go only when none differs";
 }

@@ -17,9 +17,10 @@
 #include "pace/consumers.h"
 #include "store/consumer.h"
 
-#define LOOK_MS			1000
+#define LOOK_MS			1000	/* between two looks, where a limit may be passed */
+#define SELDOM_MS		5000	/* and elsewhere */
 
-/* When this process has last thought of a migration; in TopMemoryContext */
+/* When this process has last thought of a migration: spares most calls a question to the table. In TopMemoryContext */
 typedef struct Thought
 {
 	int64		migration_id;
@@ -28,30 +29,39 @@ typedef struct Thought
 
 static List *thoughts = NIL;
 
-/* Is it time for this process to think of it? Spares most calls the question to the table. */
-static bool
-is_time(int64 migration_id)
+/* What this process knows of a migration. */
+static Thought *
+thought_of(int64 migration_id)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	Thought    *thought = NULL;
+	Thought    *thought;
 	ListCell   *lc;
 	MemoryContext old;
 
 	foreach(lc, thoughts)
 		if (((Thought *) lfirst(lc))->migration_id == migration_id)
-			thought = lfirst(lc);
-	if (thought && thought->at <= now && !TimestampDifferenceExceeds(thought->at, now, LOOK_MS))
-		return false;
-	if (thought == NULL)
-	{
-		old = MemoryContextSwitchTo(TopMemoryContext);
-		thought = palloc0(sizeof(Thought));
-		thought->migration_id = migration_id;
-		thoughts = lappend(thoughts, thought);
-		MemoryContextSwitchTo(old);
-	}
-	thought->at = now;
-	return true;
+			return lfirst(lc);
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	thought = palloc0(sizeof(Thought));
+	thought->migration_id = migration_id;
+	thoughts = lappend(thoughts, thought);
+	MemoryContextSwitchTo(old);
+	return thought;
+}
+
+/* How much time is between two looks. */
+static int
+look_ms(const Migration *mig)
+{
+	return strstr(mig->options, "\"abort_if\"") ? LOOK_MS : SELDOM_MS;
+}
+
+bool
+lookout_is_due(const Migration *mig)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz at = thought_of(mig->id)->at;
+
+	return at > now || TimestampDifferenceExceeds(at, now, look_ms(mig));
 }
 
 /* A look */
@@ -82,11 +92,12 @@ look(void *arg)
 bool
 lookout(const Migration *mig, bool now)
 {
-	Look		l = {.mig = mig,.not_within_ms = now ? 0 : LOOK_MS};
+	Look		l = {.mig = mig,.not_within_ms = now ? 0 : look_ms(mig)};
 	ErrorData  *error;
 
-	if (lifecycle_ended(mig->phase) || !(is_time(mig->id) || now))
+	if (lifecycle_ended(mig->phase) || !(now || lookout_is_due(mig)))
 		return false;
+	thought_of(mig->id)->at = GetCurrentTimestamp();
 	if (!txn_try(look, &l, &error))
 		ereport(LOG,
 				(errcode(error->sqlerrcode),

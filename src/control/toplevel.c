@@ -11,11 +11,13 @@
 #include "pgstat.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 
 #include "control/toplevel.h"
+#include "store/pace_state.h"
 
 /* Run one statement. */
 static void
@@ -60,6 +62,24 @@ toplevel_run(const char *sql, Oid role, MemoryContext context)
 	PortalContext = NULL;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
+}
+
+/* Set a setting for the session, or with NULL set it back. */
+static void
+set(const char *name, const char *value)
+{
+	SetConfigOption(name, value && value[0] != '-' ? value : NULL, PGC_SUSET, PGC_S_SESSION);
+}
+
+void
+toplevel_pace(int64 migration_id)
+{
+	PaceState  *state = pace_state_get(migration_id);
+	bool		slow = state && (state->duty < 1 || state->stopped_by);
+
+	set("vacuum_cost_delay", slow ? GetConfigOption("autovacuum_vacuum_cost_delay", true, false) : NULL);
+	set("vacuum_cost_limit", slow ? GetConfigOption("autovacuum_vacuum_cost_limit", true, false) : NULL);
+	set("max_parallel_maintenance_workers", slow ? "0" : NULL);
 }
 
 ErrorData *

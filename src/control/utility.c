@@ -327,6 +327,7 @@ execute(void *arg)
 
 	txn_begin(true);
 	wanted = read_work(work);
+	toplevel_pace(work->task.migration_id);
 	txn_end();
 	if (!wanted)
 		return;

@@ -3,7 +3,7 @@
  *		VACUUM and ANALYZE of a filled table, before its indexes are built and clients arrive.
  *
  * One statement per relation: a partition that is locked is left out alone, and between two the pace is looked at again. It never truncates, which would lock
- * readers out, also on standbys. While the migration's drivers are slowed down by what others do, it takes the pauses that autovacuum takes.
+ * readers out, also on standbys. While the migration's drivers are slowed down by what others do, it is, too (control/toplevel.c).
  */
 #include "base/compat.h"
 
@@ -25,7 +25,6 @@
 #include "control/toplevel.h"
 #include "control/vacuum.h"
 #include "pace/horizon.h"
-#include "store/pace_state.h"
 
 #define LOCK_TIMEOUT	"5s"	/* nobody queues behind a lock of this kind; an autovacuum is cancelled at once */
 
@@ -45,31 +44,6 @@ typedef struct Vacuum
 	char	   *error;			/* the first one */
 } Vacuum;
 
-static void
-set(const char *name, const char *value)
-{
-	SetConfigOption(name, value, PGC_SUSET, PGC_S_SESSION);
-}
-
-/* Pause as autovacuum does while the migration is slowed down. */
-static void
-set_pace(int64 migration_id)
-{
-	PaceState  *state = pace_state_get(migration_id);
-	const char *delay = GetConfigOption("autovacuum_vacuum_cost_delay", true, false);
-	const char *limit = GetConfigOption("autovacuum_vacuum_cost_limit", true, false);
-	bool		slow = state && (state->duty < 1 || state->stopped_by);
-
-	if (slow && delay && delay[0] != '-')
-		set("vacuum_cost_delay", delay);
-	else
-		SetConfigOption("vacuum_cost_delay", NULL, PGC_SUSET, PGC_S_SESSION);
-	if (slow && limit && limit[0] != '-')
-		set("vacuum_cost_limit", limit);
-	else
-		SetConfigOption("vacuum_cost_limit", NULL, PGC_SUSET, PGC_S_SESSION);
-}
-
 /* Learn what the statement for a relation is, and whether it is still to be run. Inside a transaction. */
 static void
 prepare(Vacuum *v, const char *command)
@@ -88,7 +62,7 @@ prepare(Vacuum *v, const char *command)
 		ReleaseSysCache(tuple);
 	}
 	MemoryContextSwitchTo(old);
-	set_pace(v->migration_id);
+	toplevel_pace(v->migration_id);
 }
 
 /* Run the statement that was prepared. */
@@ -97,7 +71,7 @@ run_prepared(void *arg)
 {
 	Vacuum	   *v = arg;
 
-	set("lock_timeout", LOCK_TIMEOUT);
+	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_SESSION);
 	toplevel_run(v->sql, v->role, v->context);
 }
 
@@ -116,7 +90,7 @@ run_on(Vacuum *v, Oid relid, const char *command)
 	if (v->stopped || v->sql == NULL)
 		return;
 	error = toplevel_try(run_prepared, v, v->context);
-	set("lock_timeout", "0");
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_SESSION);
 	if (error == NULL)
 		return;
 	v->failed++;

@@ -178,7 +178,9 @@ leader_round(Leader *leader)
 
 			DriveResult r;
 
-			r = drive_slice(mig, true);
+			if (mig->paused && !lookout_is_due(mig))	/* whoever resumes it wakes us */
+				continue;
+			r = drive_rests(mig) ? DRIVE_WATCH : drive_slice(mig, true);
 			if (r == DRIVE_REST && (!mig->paused || mig->error) && lookout_is_needed(mig))
 				r = DRIVE_WAIT;
 			result = Min(result, r);

@@ -25,9 +25,9 @@
 
 #define LONG_STOP_MS	5000	/* after such a stop a look in a second does: what has taken long may take longer */
 #define LONGEST_NAP_MS	1000	/* of a driver that rests or stands still: then it asks again */
-#define LONGEST_REST_MS	2000	/* that chunks are made for */
-#define SHARE_OF_RANGE	8		/* a chunk is at most such a part of a range: lanes lose their gain if one takes a large part of a lane's pass */
+#define SLOWED_MS		5		/* a chunk's target while others slow us down: none of them waits longer for a row, or for a processor */
 #define CHUNK_KB		1024.0
+#define SLOWED_WAL		(256 * 1024.0)	/* and its bytes of WAL: the next commit of theirs may have to write them out */
 #define UNFLUSHED_WAL	(256 * 1024)	/* bytes that a driver leaves to others to write out */
 
 typedef struct Driver
@@ -172,13 +172,13 @@ pace_ask(const Migration *mig, const Step *step)
 }
 
 int
-pace_pages(const Migration *mig, int64 range_pages)
+pace_pages(const Migration *mig, int64 most)
 {
 	Driver	   *d = driver_get(mig->id);
 
 	if (d->law.pages == 0)
 		chunk_start(&d->law, mig_batch_pages);
-	d->most = d->batch ? d->batch : Max((int) (range_pages / SHARE_OF_RANGE), mig_batch_pages);
+	d->most = d->batch ? d->batch : Max((int) most, mig_batch_pages);
 	if (d->law.pages > d->most)
 		chunk_start(&d->law, d->most);
 	return d->law.pages;
@@ -249,9 +249,11 @@ pace_end(const Migration *mig, const Step *step)
 		return;
 	}
 	limits.most = d->most;
-	/* a driver that works little works in small pieces, so that it never rests for long */
 	if (d->duty < 1)
-		limits.target_ms = Min(limits.target_ms, LONGEST_REST_MS * d->duty / (1 - d->duty));
+	{
+		limits.target_ms = Min(limits.target_ms, SLOWED_MS);
+		limits.wal_budget = Min(limits.wal_budget, SLOWED_WAL);
+	}
 	chunk_took(&d->law, &limits, ms, (double) (pgWalUsage.wal_bytes - d->wal_began));
 }
 
@@ -277,6 +279,22 @@ void
 pace_waits_for(int64 migration_id, const char *what)
 {
 	driver_get(migration_id)->waits_for = what;
+}
+
+void
+pace_wake(int64 migration_id, double ms)
+{
+	driver_get(migration_id)->wake = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Max(Min(ms, LONGEST_NAP_MS), 1));
+}
+
+bool
+pace_asleep(int64 migration_id)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz wake = driver_get(migration_id)->wake;
+
+	/* later than any nap: the clock was set back */
+	return wake > now && !TimestampDifferenceExceeds(now, wake, LONGEST_NAP_MS);
 }
 
 int

@@ -25,13 +25,15 @@ typedef enum PaceAnswer
 
 /* Ask before a unit of step. */
 extern PaceAnswer pace_ask(const Migration *mig, const Step *step);
-extern int	pace_pages(const Migration *mig, int64 range_pages);	/* pages that the next chunk may take of a range of that size */
+extern int	pace_pages(const Migration *mig, int64 most);	/* pages that the next chunk may take, and that it can */
 extern void pace_begin(const Migration *mig);	/* a unit begins to work */
 extern void pace_note_waiters(void);	/* before a (sub)transaction of the unit commits: does a client wait for rows that it has locked? */
 extern void pace_end(const Migration *mig, const Step *step);	/* it has worked, and is about to commit */
 extern ChunkFailure pace_failed(const Migration *mig);	/* or it raised an error that should pass; CHUNK_GIVE_UP: put its range aside */
 extern void pace_hold(int64 migration_id, long ms);	/* this driver does nothing for the migration for so long */
 extern void pace_waits_for(int64 migration_id, const char *what);	/* this driver waits for something of that name (a constant), no signal; NULL: no more */
+extern void pace_wake(int64 migration_id, double ms);	/* it is of no use to drive the migration before so long */
+extern bool pace_asleep(int64 migration_id);	/* is that moment still to come? */
 extern int	pace_workers(const Migration *mig);	/* how many workers may fill now */
 extern long pace_nap_ms(long ms);	/* how long a driver naps that would nap for ms, but has migrations that rest or stand still: to the first's turn */
 

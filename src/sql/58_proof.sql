@@ -17,6 +17,8 @@ CREATE VIEW mig.report AS
         'bad_rows', (SELECT coalesce(jsonb_agg(to_jsonb(b) - 'migration_id' - 'relid' - 'id' ORDER BY b.id), '[]') FROM mig.bad_row b
                       WHERE b.migration_id = m.id AND has_table_privilege(b.relid, 'SELECT')),
         'consumers', (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'migration_id' ORDER BY c.version, c.role_name, c.application), '[]') FROM mig.consumer c WHERE c.migration_id = m.id),
+        'drift', (SELECT coalesce(jsonb_agg(to_jsonb(d) - 'migration_id' - 'relid' - 'leaf' - 'id' ORDER BY d.id), '[]') FROM mig.drift_row d
+                   WHERE d.migration_id = m.id AND has_table_privilege(d.leaf, 'SELECT')),
         'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) - 'migration_id' ORDER BY e.id), '[]') FROM mig.event e WHERE e.migration_id = m.id)) END AS report
       FROM mig.migration m
      WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -51,3 +53,21 @@ CREATE VIEW mig.check_results AS
      ORDER BY r.id DESC, x.ok;
 COMMENT ON VIEW mig.check_results IS 'runs of business checks, newest first, one row per segment';
 GRANT SELECT ON mig.check_results TO PUBLIC;
+
+CREATE VIEW mig.checks AS
+    SELECT p.id, m.name, p.relation, p.kind, p.started_at::timestamptz(3) AS started_at, p.ended_at::timestamptz(3) AS ended_at, p.epoch, p.clean, p.ranges, p.checked, p.divergent,
+           p.missing, p.violating, p.repaired, p.old_digest, p.old_sum, p.new_digest, p.new_sum, p.started_lsn AS lsn
+      FROM mig.pass p JOIN mig.migration m ON m.id = p.migration_id
+     WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND m.system_identifier = (SELECT system_identifier FROM pg_control_system())
+     ORDER BY p.id DESC;
+COMMENT ON VIEW mig.checks IS 'evidence: what each pass over a table has seen, newest first';
+
+CREATE VIEW mig.epochs AS
+    SELECT m.name, e.epoch, e.began_at::timestamptz(3) AS began_at, e.why, e.detail
+      FROM mig.epoch e JOIN mig.migration m ON m.id = e.migration_id
+     WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND m.system_identifier = (SELECT system_identifier FROM pg_control_system())
+     ORDER BY m.id DESC, e.epoch DESC;
+COMMENT ON VIEW mig.epochs IS 'when writes may have got past the sync triggers, and why';
+GRANT SELECT ON mig.checks, mig.epochs TO PUBLIC;

@@ -106,7 +106,7 @@ void
 lookout_sample(Lookout *l)
 {
 	l->samples = admin_queryp("SELECT (SELECT jsonb_agg(e ORDER BY n) FROM jsonb_array_elements($2 || jsonb_build_array(jsonb_build_array(round(s.now, 3), s.writes, s.errors)))"
-							  "  WITH ORDINALITY e (e, n) WHERE (e ->> 0)::numeric BETWEEN s.now - 60 AND s.now)::text"
+							  "  WITH ORDINALITY e (e, n) WHERE (e ->> 0)::numeric BETWEEN s.now - 60 AND s.now + 1)::text"
 							  " FROM (SELECT extract(epoch FROM clock_timestamp()) AS now, coalesce(sum(writes), 0) AS writes, coalesce(sum(errors), 0) AS errors"
 							  "  FROM mig.consumer WHERE migration_id = $1 AND version = 'new') s", P_int8(l->migration_id), P_jsonb(l->samples))->v[0][0];
 }

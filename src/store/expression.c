@@ -191,6 +191,15 @@ raw_expression(const char *query)
 	return linitial_node(ResTarget, select->targetList)->val;
 }
 
+/* Coerces an analysed condition to boolean. */
+static Node *
+coerce_to_condition(ParseState *pstate, Node *node)
+{
+	node = coerce_to_boolean(pstate, node, "CHECK");
+	assign_expr_collations(pstate, node);
+	return node;
+}
+
 /* Coerces an analysed expression to the column's type, type modifier and domain, as an assignment does. */
 static Node *
 coerce_to_column(ParseState *pstate, Node *node, Form_pg_attribute att)
@@ -296,10 +305,9 @@ make_context(ExpressionKind kind)
 
 /* Compiles an expression into *expr. What parsing leaves behind is several times what has to stay. */
 static void
-compile_into(Expression *expr, Relation rel, const char *sql, AttrNumber target, ArrayType *settings,
+compile_into(Expression *expr, Relation rel, const char *sql, Node *raw, AttrNumber target, ArrayType *settings,
 			 Bitmapset **inputs, bool *verifiable)
 {
-	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), target - 1);
 	MemoryContext stays = CurrentMemoryContext;
 	MemoryContext passes = AllocSetContextCreate(stays, "mig_control parsing", ALLOCSET_DEFAULT_SIZES);
 	ParseState *pstate;
@@ -309,11 +317,11 @@ compile_into(Expression *expr, Relation rel, const char *sql, AttrNumber target,
 
 	MemoryContextSwitchTo(passes);
 	pstate = make_parsestate(NULL);
-	query = psprintf("SELECT (%s\n)", sql);
+	query = sql ? psprintf("SELECT (%s\n)", sql) : NULL;
 	pstate->p_sourcetext = query;
 	item = addRangeTableEntryForRelation(pstate, rel, AccessShareLock, makeAlias(TRANSFORM_ALIAS, NIL), false, true);
 	addNSItemToQuery(pstate, item, true, true, true);
-	node = transformExpr(pstate, raw_expression(query), EXPR_KIND_UPDATE_SOURCE);
+	node = target ? transformExpr(pstate, raw_expression(query), EXPR_KIND_UPDATE_SOURCE) : transformExpr(pstate, raw, EXPR_KIND_CHECK_CONSTRAINT);
 	MemoryContextSwitchTo(stays);
 	*inputs = columns_read(node, RelationGetDescr(rel));
 	MemoryContextSwitchTo(passes);
@@ -331,7 +339,8 @@ compile_into(Expression *expr, Relation rel, const char *sql, AttrNumber target,
 		node = compile_query(expr, query, node, rel, *inputs);
 		MemoryContextSwitchTo(passes);
 	}
-	node = (Node *) expression_planner((Expr *) coerce_to_column(pstate, node, att));
+	node = target ? coerce_to_column(pstate, node, TupleDescAttr(RelationGetDescr(rel), target - 1)) : coerce_to_condition(pstate, node);
+	node = (Node *) expression_planner((Expr *) node);
 	free_parsestate(pstate);
 	MemoryContextSwitchTo(stays);
 	expr->tree = copyObject((Expr *) node);
@@ -608,9 +617,8 @@ must_raise(int sqlerrcode)
  * Compiles an expression; see the header. One that does not compile is EXPR_BROKEN: its table's other pairs, and old clients' writes, must
  * not fail with it.
  */
-Expression *
-expression_compile(Relation rel, const char *sql, AttrNumber target, ArrayType *settings,
-				   Bitmapset **inputs, bool *verifiable)
+static Expression *
+compile(Relation rel, const char *sql, Node *raw, AttrNumber target, ArrayType *settings, Bitmapset **inputs, bool *verifiable)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -620,7 +628,7 @@ expression_compile(Relation rel, const char *sql, AttrNumber target, ArrayType *
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		compile_into(expr, rel, sql, target, settings, inputs, verifiable);
+		compile_into(expr, rel, sql, raw, target, settings, inputs, verifiable);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -640,6 +648,22 @@ expression_compile(Relation rel, const char *sql, AttrNumber target, ArrayType *
 		*verifiable = false;
 	}
 	return expr;
+}
+
+Expression *
+expression_compile(Relation rel, const char *sql, AttrNumber target, ArrayType *settings,
+				   Bitmapset **inputs, bool *verifiable)
+{
+	return compile(rel, sql, NULL, target, settings, inputs, verifiable);
+}
+
+Expression *
+expression_compile_condition(Relation rel, Node *raw)
+{
+	Bitmapset  *inputs;
+	bool		verifiable;
+
+	return compile(rel, NULL, raw, 0, NULL, &inputs, &verifiable);
 }
 
 /* transform_try for EXPR_GENERAL: in a subtransaction. */

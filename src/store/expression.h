@@ -16,6 +16,9 @@
 extern Expression *expression_compile(Relation rel, const char *sql, AttrNumber target, ArrayType *settings,
 									  Bitmapset **inputs, bool *verifiable);
 
+/* The same of a parsed condition that is to be a CHECK. It runs under the caller's settings, as a constraint does. */
+extern Expression *expression_compile_condition(Relation rel, Node *raw);
+
 /* Must it be compiled again after a change to any type or constraint? (After a change to any function, all are.) */
 extern bool expression_depends_on_types(const Expression *expr);
 

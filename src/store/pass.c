@@ -20,10 +20,26 @@ static const char *const kind_names[] = {
 	[PASS_ROLLBACK] = "rollback",
 };
 
-#define PASS_COLUMNS \
-	"SELECT p.id, p.migration_id, p.relid, p.relation, p.kind, p.step_no, p.epoch, (extract(epoch FROM p.started_at) * 1000000)::bigint, p.started_lsn - '0/0', p.ended_at IS NOT NULL, p.clean," \
-	" p.checked, p.divergent, p.missing, p.violating, p.repaired, p.leaf, p.next_block, p.old_digest, p.old_sum, p.new_digest, p.new_sum FROM mig.pass p "
+#define PASS_LIST \
+	" p.id, p.migration_id, p.relid, p.relation, p.kind, p.step_no, p.epoch, (extract(epoch FROM p.started_at) * 1000000)::bigint, p.started_lsn - '0/0', p.ended_at IS NOT NULL, p.clean," \
+	" p.checked, p.divergent, p.missing, p.violating, p.repaired, p.leaf, p.next_block, p.old_digest, p.old_sum, p.new_digest, p.new_sum "
+#define PASS_COLUMNS "SELECT" PASS_LIST "FROM mig.pass p "
 #define UNIX_TO_POSTGRES_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+void
+findings_add(Findings *total, const Findings *part)
+{
+	total->checked += part->checked;
+	total->divergent += part->divergent;
+	total->missing += part->missing;
+	total->violating += part->violating;
+	total->repaired += part->repaired;
+	total->nsamples += part->nsamples;
+	total->old_side.exclusive_or ^= part->old_side.exclusive_or;
+	total->old_side.sum += part->old_side.sum;
+	total->new_side.exclusive_or ^= part->new_side.exclusive_or;
+	total->new_side.sum += part->new_side.sum;
+}
 
 /* The kind of that name. */
 static PassKind
@@ -35,7 +51,7 @@ kind_from_name(const char *name)
 	elog(ERROR, "unexpected word \"%s\" in the tables of schema mig", name);
 }
 
-/* A row of PASS_COLUMNS as a struct. */
+/* A row of PASS_LIST as a struct. */
 static Pass *
 make_pass(char **v)
 {
@@ -73,16 +89,29 @@ first_pass(const SqlRows *rows)
 	return rows->n ? make_pass(rows->v[0]) : NULL;
 }
 
+/* The open pass of a kind and step; NULL. */
+static Pass *
+find_open(const Migration *mig, Oid relid, PassKind kind, int step_no)
+{
+	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.kind = $3 AND p.step_no = $4 AND p.ended_at IS NULL ORDER BY p.id DESC LIMIT 1",
+								   P_int8(mig->id), P_oid(relid), P_text(kind_names[kind]), P_int4(step_no)));
+}
+
+bool
+pass_is_open(const Migration *mig, Oid relid, PassKind kind, int step_no)
+{
+	return find_open(mig, relid, kind, step_no) != NULL;
+}
+
 Pass *
 pass_open(const Migration *mig, Oid relid, const char *relation, PassKind kind, int step_no)
 {
-	Pass	   *open = first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.kind = $3 AND p.step_no = $4 AND p.ended_at IS NULL ORDER BY p.id DESC LIMIT 1",
-											   P_int8(mig->id), P_oid(relid), P_text(kind_names[kind]), P_int4(step_no)));
+	Pass	   *open = find_open(mig, relid, kind, step_no);
 
 	if (open)
 		return open;
-	return first_pass(admin_queryp("WITH n AS (INSERT INTO mig.pass (migration_id, relid, relation, kind, step_no, epoch)"
-								   " SELECT m.id, $2, $3, $4, $5, m.epoch FROM mig.migration m WHERE m.id = $1 RETURNING *)" PASS_COLUMNS "RIGHT JOIN n ON p.id = n.id",
+	return first_pass(admin_queryp("INSERT INTO mig.pass AS p (migration_id, relid, relation, kind, step_no, epoch)"
+								   " SELECT m.id, $2, $3, $4, $5, m.epoch FROM mig.migration m WHERE m.id = $1 RETURNING" PASS_LIST,
 								   P_int8(mig->id), P_oid(relid), P_text(relation), P_text(kind_names[kind]), P_int4(step_no)));
 }
 
@@ -114,7 +143,9 @@ pass_drop_open(int64 migration_id, Oid relid, PassKind kind)
 Pass *
 pass_last(int64 migration_id, Oid relid)
 {
-	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.ended_at IS NOT NULL ORDER BY p.ended_at DESC, p.id DESC LIMIT 1", P_int8(migration_id), P_oid(relid)));
+	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.ended_at IS NOT NULL"
+								   " ORDER BY NOT p.clean AND p.ended_at >= (SELECT max(c.started_at) FROM mig.pass c WHERE c.migration_id = $1 AND c.relid = $2 AND c.clean) DESC NULLS LAST,"
+								   " p.ended_at DESC, p.id DESC LIMIT 1", P_int8(migration_id), P_oid(relid)));
 }
 
 Pass *
@@ -122,6 +153,12 @@ pass_last_clean(const Migration *mig, Oid relid)
 {
 	return first_pass(admin_queryp(PASS_COLUMNS "JOIN mig.migration m ON m.id = p.migration_id WHERE p.migration_id = $1 AND p.relid = $2 AND p.clean AND p.epoch = m.epoch"
 								   " ORDER BY p.ended_at DESC, p.id DESC LIMIT 1", P_int8(mig->id), P_oid(relid)));
+}
+
+int
+pass_epoch(int64 migration_id)
+{
+	return pg_strtoint32(admin_queryp("SELECT epoch FROM mig.migration WHERE id = $1", P_int8(migration_id))->v[0][0]);
 }
 
 void

@@ -15,8 +15,11 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
+#include "common/hashfn.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "parser/parser.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -32,22 +35,36 @@
 #include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
+#include "pace/pace.h"
+#include "store/expression.h"
+#include "store/pass.h"
 #include "store/transform.h"
 #include "sync/mode.h"
+#include "verify/seal.h"
 #include "verify/verify.h"
 
-#define CHECK_PAGES 2048		/* pages a range: some 10 ms of reading, one snapshot */
+#define CHECK_PAGES 2048		/* pages a range: some 10 ms of reading; of a snapshot at most */
 #define LOCKED_MS 500			/* until a range of a locked relation is looked at again */
-#define SAMPLES 20				/* of one range */
 #define SAMPLE_CHARS 200		/* of a value in a sample */
 
-/* A block range under check */
+/* A rule that is to be a constraint */
+typedef struct CheckedRule
+{
+	char	   *name;			/* of its column, or its own */
+	Expression *condition;
+} CheckedRule;
+
+/* Blocks under check */
 typedef struct Check
 {
 	Relation	rel;
 	const Transform *tr;
-	int64		first;
-	int64		end;
+	const BlockRun *runs;
+	int			nruns;
+	TransactionId since;		/* rows of older ones are passed over; InvalidTransactionId: none are */
+	List	   *rules;			/* CheckedRule *: what will be constraints */
+	AttrNumber *key;			/* columns of the primary key, to which digests are bound */
+	int			nkey;
 	bool		careful;		/* an expression may raise: note which rows it does for */
 	MemoryContext row_context;	/* reset for each row */
 	bool		named;			/* samples tell the relation */
@@ -61,7 +78,8 @@ typedef enum Verdict
 	HOLDS,
 	MISSING,
 	DIVERGENT,
-	FAILS
+	FAILS,
+	VIOLATES
 } Verdict;
 
 static const char *const verdict_kinds[] = {
@@ -69,6 +87,7 @@ static const char *const verdict_kinds[] = {
 	[MISSING] = "missing",
 	[DIVERGENT] = "divergent",
 	[FAILS] = "fails",
+	[VIOLATES] = "violates",
 };
 
 /* A column of the table checked. */
@@ -110,14 +129,14 @@ append_column(const Check *c, StringInfo json, const char *name, AttrNumber att,
 	append_value(json, name, column(c, att)->atttypid, value, isnull);
 }
 
-/* Keep a sample of a pair that breaks its rule. */
-static void
-add_sample(Check *c, const Pair *p, Verdict verdict, TupleTableSlot *row, const char *detail)
+/* Begin a sample of a row: its key, and of what column or rule; false when there are enough. */
+static bool
+begin_sample(Check *c, const char *name, Verdict verdict, TupleTableSlot *row)
 {
 	StringInfo	json = &c->samples;
 
-	if (c->found.nsamples >= SAMPLES)
-		return;
+	if (c->found.nsamples >= VERIFY_SAMPLES)
+		return false;
 	c->found.nsamples++;
 	appendStringInfo(json, "%s{\"key\": %s, ", json->len ? ", " : "", sync_row_key(c->rel, row, &row->tts_tid));
 	if (c->named)
@@ -127,8 +146,19 @@ add_sample(Check *c, const Pair *p, Verdict verdict, TupleTableSlot *row, const 
 		appendStringInfoString(json, ", ");
 	}
 	appendStringInfoString(json, "\"column\": ");
-	escape_json(json, NameStr(column(c, p->old_att ? p->old_att : p->new_att)->attname));
+	escape_json(json, name);
 	appendStringInfo(json, ", \"kind\": \"%s\"", verdict_kinds[verdict]);
+	return true;
+}
+
+/* Keep a sample of a pair that breaks its rule. */
+static void
+add_sample(Check *c, const Pair *p, Verdict verdict, TupleTableSlot *row, const char *detail)
+{
+	StringInfo	json = &c->samples;
+
+	if (!begin_sample(c, NameStr(column(c, p->old_att ? p->old_att : p->new_att)->attname), verdict, row))
+		return;
 	append_column(c, json, "old", p->old_att, row);
 	append_column(c, json, "new", p->new_att, row);
 	appendStringInfo(json, "%s}", detail);
@@ -205,6 +235,105 @@ row_state(const Check *c, TupleTableSlot *row)
 	return (uint64) DatumGetInt64(state);
 }
 
+/* Does a row break a rule that is to be a constraint? One that comes out NULL holds, as with a CHECK. */
+static bool
+breaks_rule(Check *c, const CheckedRule *rule, TupleTableSlot *row)
+{
+	bool		isnull;
+	Datum		holds;
+	char	   *error = NULL;
+
+	if (!c->careful)
+		holds = transform_eval(rule->condition, row, &isnull);
+	else if (!transform_try(rule->condition, row, &holds, &isnull, &error))
+		isnull = false;
+	if (error == NULL && (isnull || DatumGetBool(holds)))
+		return false;
+	if (begin_sample(c, rule->name, VIOLATES, row))
+	{
+		if (error)
+		{
+			appendStringInfoString(&c->samples, ", \"error\": ");
+			escape_json(&c->samples, error);
+		}
+		appendStringInfoChar(&c->samples, '}');
+	}
+	return true;
+}
+
+/* Does it break any? */
+static bool
+breaks_rules(Check *c, TupleTableSlot *row)
+{
+	bool		breaks = false;
+	ListCell   *lc;
+
+	foreach(lc, c->rules)
+		breaks = breaks_rule(c, lfirst(lc), row) || breaks;
+	return breaks;
+}
+
+/* A hash of a word, bound to what came before: the finalizer of MurmurHash3 (Appleby, public domain). */
+static inline uint64
+hash_word(uint64 word, uint64 seed)
+{
+	word ^= seed * UINT64CONST(0x9E3779B97F4A7C15) + UINT64CONST(0x632BE59BD9B4E019);
+	word = (word ^ (word >> 33)) * UINT64CONST(0xFF51AFD7ED558CCD);
+	word = (word ^ (word >> 33)) * UINT64CONST(0xC4CEB9FE1A85EC53);
+	return word ^ (word >> 33);
+}
+
+/* A hash of a column's value, by image, bound to what came before. */
+static uint64
+hash_column(const Check *c, AttrNumber att, TupleTableSlot *row, uint64 seed)
+{
+	Form_pg_attribute a = column(c, att);
+	bool		isnull;
+	Datum		value = slot_getattr(row, att, &isnull);
+	struct varlena *v;
+
+	if (isnull)
+		return hash_word(0, ~seed);
+	if (a->attbyval)
+		return hash_word(value, seed);
+	if (a->attlen != -1)
+		return hash_bytes_extended((unsigned char *) DatumGetPointer(value), datumGetSize(value, false, a->attlen), seed);
+	v = pg_detoast_datum_packed((struct varlena *) DatumGetPointer(value));
+	return hash_bytes_extended((unsigned char *) VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v), seed);
+}
+
+/* Add a row's values on one side to that side's digest. */
+static void
+digest_add(Digest *digest, uint64 hash)
+{
+	digest->exclusive_or ^= hash;
+	digest->sum += hash;
+}
+
+/* Add a row to the digests of both sides. */
+static void
+digest_row(Check *c, TupleTableSlot *row)
+{
+	uint64		key = 0;
+	uint64		old;
+	uint64		new;
+
+	for (int i = 0; i < c->nkey; i++)
+		key = hash_column(c, c->key[i], row, key);
+	old = new = key;
+	for (int i = 0; i < c->tr->npairs; i++)
+	{
+		const Pair *p = &c->tr->pairs[i];
+
+		if (p->old_att)
+			old = hash_column(c, p->old_att, row, old);
+		if (p->new_att)
+			new = hash_column(c, p->new_att, row, new);
+	}
+	digest_add(&c->found.old_side, old);
+	digest_add(&c->found.new_side, new);
+}
+
 /* Check a row; it counts once, whatever number of its pairs is wrong. */
 static void
 check_row(Check *c, TupleTableSlot *row)
@@ -228,32 +357,56 @@ check_row(Check *c, TupleTableSlot *row)
 	c->found.checked++;
 	c->found.missing += missing;
 	c->found.divergent += divergent;
+	if (c->rules && !missing && breaks_rules(c, row))
+		c->found.violating++;
+	digest_row(c, row);
 }
 
-/* Check all rows of the block range that the newest snapshot sees. */
-static void
-check_rows(void *arg)
+/* Was a row written before those that are to be checked? */
+static bool
+is_older(const Check *c, TupleTableSlot *row)
 {
-	Check	   *c = arg;
-	TupleTableSlot *row = table_slot_create(c->rel, NULL);
+	bool		isnull;
+
+	return TransactionIdIsValid(c->since) &&
+		TransactionIdPrecedes(DatumGetTransactionId(slot_getsysattr(row, MinTransactionIdAttributeNumber, &isnull)), c->since);
+}
+
+/* Check all rows of some blocks that a snapshot sees. */
+static void
+check_run(Check *c, const BlockRun *run, Snapshot snapshot, TupleTableSlot *row)
+{
 	ItemPointerData min;
 	ItemPointerData max;
 	TableScanDesc scan;
 	MemoryContext old;
 
-	ItemPointerSet(&min, (BlockNumber) c->first, 1);
-	ItemPointerSet(&max, (BlockNumber) (c->end - 1), MaxOffsetNumber);
-	PushActiveSnapshot(GetLatestSnapshot());
-	scan = table_beginscan_tidrange(c->rel, GetActiveSnapshot(), &min, &max);
+	ItemPointerSet(&min, (BlockNumber) run->first, 1);
+	ItemPointerSet(&max, (BlockNumber) (run->end - 1), MaxOffsetNumber);
+	scan = table_beginscan_tidrange(c->rel, snapshot, &min, &max);
 	old = MemoryContextSwitchTo(c->row_context);
 	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, row))
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (is_older(c, row))
+			continue;
 		check_row(c, row);
 		MemoryContextReset(c->row_context);
 	}
 	MemoryContextSwitchTo(old);
 	table_endscan(scan);
+}
+
+/* Check all rows of the blocks that the newest snapshot sees. */
+static void
+check_rows(void *arg)
+{
+	Check	   *c = arg;
+	TupleTableSlot *row = table_slot_create(c->rel, NULL);
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	for (int i = 0; i < c->nruns; i++)
+		check_run(c, &c->runs[i], GetActiveSnapshot(), row);
 	ExecDropSingleTupleTableSlot(row);
 	PopActiveSnapshot();
 }
@@ -344,19 +497,65 @@ verify_violations(Oid relid, const char *constraint)
 	return keys;
 }
 
-/* Check blocks [first, end) of a relation. */
-static Findings
-check_blocks(Relation rel, int64 first, int64 end, bool named)
+/* The rules that a step's query names as its columns (compile/plan_steps.c wrote it), compiled for a relation. */
+static List *
+compile_rules(Relation rel, const char *sql)
 {
-	Check		c = {.rel = rel,.first = first,.named = named};
+	SelectStmt *select = castNode(SelectStmt, linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT))->stmt);
+	List	   *rules = NIL;
+	ListCell   *lc;
+
+	foreach(lc, select->targetList)
+	{
+		ResTarget  *target = lfirst_node(ResTarget, lc);
+		CheckedRule *rule;
+
+		if (target->name == NULL)
+			continue;
+		rule = palloc(sizeof(CheckedRule));
+		rule->name = target->name;
+		rule->condition = expression_compile_condition(rel, target->val);
+		rules = lappend(rules, rule);
+	}
+	return rules;
+}
+
+/* Release what compiled rules have outside their memory context. */
+static void
+free_rules(List *rules)
+{
+	ListCell   *lc;
+
+	foreach(lc, rules)
+		expression_free(((CheckedRule *) lfirst(lc))->condition);
+}
+
+/* Learn which columns the primary key has. */
+static void
+find_key(Check *c)
+{
+	Bitmapset  *key = RelationGetIndexAttrBitmap(c->rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	int			i = -1;
+
+	c->key = palloc(sizeof(AttrNumber) * Max(bms_num_members(key), 1));
+	while ((i = bms_next_member(key, i)) >= 0)
+		c->key[c->nkey++] = i + FirstLowInvalidHeapAttributeNumber;
+}
+
+/* Check blocks of a relation, which has them. rules: the step's query; named: samples tell the relation */
+static Findings
+check_blocks(Relation rel, const char *rules, const BlockRun *runs, int nruns, TransactionId since, bool named)
+{
+	Check		c = {.rel = rel,.runs = runs,.nruns = nruns,.since = since,.named = named};
 	ErrorData  *error;
 
-	c.end = Min(end, RelationGetNumberOfBlocks(rel));
 	c.tr = transform_get(rel);
 	c.row_context = AllocSetContextCreate(CurrentMemoryContext, "mig_control check", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&c.samples);
+	find_key(&c);
+	c.rules = compile_rules(rel, rules);
 	check_reset(&c, false);
-	if (c.end > c.first && !txn_try(check_rows, &c, &error))
+	if (!txn_try(check_rows, &c, &error))
 	{
 		/* an expression raised, though it did not when the row was written: see for which rows */
 		c.tr = transform_get(rel);
@@ -365,33 +564,46 @@ check_blocks(Relation rel, int64 first, int64 end, bool named)
 	}
 	if (c.samples.len)
 		c.found.samples = c.samples.data;
+	free_rules(c.rules);
 	MemoryContextDelete(c.row_context);
 	return c.found;
 }
 
 Findings
-verify_table(Oid relid)
+verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns, TransactionId since)
+{
+	return check_blocks(leaf, check->sql, runs, nruns, since, false);
+}
+
+/* Check the blocks from one to another, as far as there are such. */
+static Findings
+check_range_of(const Step *check, Relation rel, int64 first, int64 end, bool named)
+{
+	BlockRun	run = {first, Min(end, RelationGetNumberOfBlocks(rel))};
+
+	return check_blocks(rel, check->sql, &run, run.end > run.first ? 1 : 0, InvalidTransactionId, named);
+}
+
+Findings
+verify_table(const Step *check)
 {
 	Findings	total = {0};
 	StringInfoData samples;
 	ListCell   *lc;
 
 	initStringInfo(&samples);
-	foreach(lc, leaves_of(relid))
+	foreach(lc, leaves_of(check->relid))
 	{
 		Relation	leaf = try_table_open(lfirst_oid(lc), AccessShareLock);
 		Findings	found;
 
 		if (leaf == NULL)
 			continue;
-		found = check_blocks(leaf, 0, MaxBlockNumber, lfirst_oid(lc) != relid);
+		found = check_range_of(check, leaf, 0, MaxBlockNumber, lfirst_oid(lc) != check->relid);
 		table_close(leaf, AccessShareLock);
-		total.checked += found.checked;
-		total.divergent += found.divergent;
-		total.missing += found.missing;
-		if (found.samples && total.nsamples < SAMPLES)
+		if (found.samples && total.nsamples < VERIFY_SAMPLES)
 			appendStringInfo(&samples, "%s%s", total.nsamples ? ", " : "", found.samples);
-		total.nsamples += found.nsamples;
+		findings_add(&total, &found);
 	}
 	if (samples.len)
 		total.samples = samples.data;
@@ -444,11 +656,20 @@ claim_range(const Migration *mig, const Step *step)
 	return NULL;
 }
 
+Pass *
+verify_pass(const Migration *mig, const Step *step)
+{
+	if (!pass_is_open(mig, step->relid, PASS_VALIDATE, step->no))
+		(void) seal_check(mig);
+	return pass_open(mig, step->relid, step->relation, PASS_VALIDATE, step->no);
+}
+
 /* Check a range of an open leaf. */
 static void
-check_range(const Migration *mig, Range *range, Relation leaf)
+check_range(const Migration *mig, const Step *step, Range *range, Relation leaf)
 {
 	Task	   *task = task_get(mig->id, range->step_no, range->relid);
+	int64		end = range->next_block + pace_pages(mig, CHECK_PAGES);
 	Findings	found;
 
 	if (task == NULL)
@@ -458,10 +679,12 @@ check_range(const Migration *mig, Range *range, Relation leaf)
 		leaf_rewritten(task, leaf, lay_check);
 		return;
 	}
-	found = check_blocks(leaf, range->first_block, range->end_block, false);
+	end = Min(end, range->end_block);
+	found = check_range_of(step, leaf, range->next_block, end, false);
 	record_findings(mig, range, &found);
-	range->next_block = range->end_block;
-	range->state = RANGE_DONE;
+	pass_add(verify_pass(mig, step), &found, 1);
+	range->next_block = end;
+	range->state = end == range->end_block ? RANGE_DONE : RANGE_OPEN;
 	range_advance(range, found.checked);
 }
 
@@ -484,7 +707,7 @@ verify_unit(const Migration *mig, const Step *step)
 	/* detaching a partition takes its triggers away; a leaf that lacks them is refused by transform_get() */
 	dropped = (gone || !relation_has_sync(leaf)) && leaves_align(mig, step, lay_check, false) == LEAVES_CHANGED;
 	if (leaf && !dropped)
-		check_range(mig, range, leaf);
+		check_range(mig, step, range, leaf);
 	if (leaf)
 		table_close(leaf, NoLock);
 	return UNIT_DONE;
@@ -499,6 +722,7 @@ verify_restart(const Migration *mig, const Step *step)
 	foreach(lc, tasks_of(mig->id, step->no))
 		relids = lappend_oid(relids, ((Task *) lfirst(lc))->relid);
 	tasks_drop(mig->id, step->no, relids);
+	pass_drop_open(mig->id, step->relid, PASS_VALIDATE);
 }
 
 double

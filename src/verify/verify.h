@@ -14,6 +14,9 @@
 extern UnitResult verify_unit(const Migration *mig, const Step *step);
 extern void verify_restart(const Migration *mig, const Step *step);	/* forget what was seen; the ranges are made when it begins again */
 
+/* The pass of a STEP_VALIDATE that is under way; before it begins, what the table relies on is looked at. */
+extern Pass *verify_pass(const Migration *mig, const Step *step);
+
 /* Pages of a table with all its partitions and children. */
 extern double verify_table_pages(Oid relid);
 
@@ -23,7 +26,22 @@ extern char *verify_key_sql(Relation rel);
 /* JSON array of some keys of rows that violate a CHECK or foreign key; NULL when none does. */
 extern char *verify_violations(Oid relid, const char *constraint);
 
-/* Check a table, with all its partitions and children, now. The expressions run as the trigger runs them. */
-extern Findings verify_table(Oid relid);
+/* Some blocks in a row */
+typedef struct BlockRun
+{
+	int64		first;
+	int64		end;			/* exclusive */
+} BlockRun;
+
+/*
+ * Check blocks of an open relation of a STEP_VALIDATE's table with a sync trigger, all under one snapshot; since: of their rows, those that this transaction or a later one has written
+ * (InvalidTransactionId: all). More than VERIFY_SAMPLES samples are not kept.
+ */
+extern Findings verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns, TransactionId since);
+
+#define VERIFY_SAMPLES 20
+
+/* Check a table, with all its partitions and children, as a STEP_VALIDATE says, now. The expressions run as the trigger runs them. */
+extern Findings verify_table(const Step *check);
 
 #endif
