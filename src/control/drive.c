@@ -23,6 +23,7 @@
 #include "control/finish.h"
 #include "control/gate.h"
 #include "control/lifecycle.h"
+#include "control/lookout.h"
 #include "control/steps.h"
 #include "control/utility.h"
 #include "control/vacuum.h"
@@ -180,6 +181,7 @@ conclude_check(Unit *u)
 	else
 		migration_set_pause(mig->id, true, "failed", text);
 	event_write(mig->id, "failed", step_detail(s, psprintf(", \"divergent\": " INT64_FORMAT ", \"failing\": " INT64_FORMAT, divergent, missing)));
+	(void) lookout(migration_by_id(mig->id), true); /* a limit of abort_if may have been passed by that */
 }
 
 /* Nothing but ranges that were put aside is left of a table. */
@@ -596,6 +598,11 @@ drive_once(int64 migration_id, bool *looked)
 	Unit		u = {.mig = migration_by_id(migration_id)};
 	ErrorData  *error = NULL;
 
+	if (u.mig && lookout(u.mig, false))
+	{
+		txn_next();
+		u.mig = migration_by_id(migration_id);
+	}
 	if (u.mig && u.mig->override_over)
 		overrides_end(migration_id, false);
 	if (u.mig == NULL || u.mig->paused || lifecycle_ended(u.mig->phase) || (u.mig->phase == PHASE_READY && !completes_itself(u.mig)))
