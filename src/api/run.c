@@ -269,7 +269,7 @@ run_until(Call *call)
 		check_hopeful(mig, call->until, true);
 		notice_progress(call, mig);
 		result = drive(id);
-		if (result == DRIVE_REST)
+		if (result >= DRIVE_WATCH)
 		{
 			Migration  *now = reread(call, id);
 
@@ -376,7 +376,8 @@ tick(Call *call)
 
 		next_turn(call);
 		result = drive_all(call);
-		if (result == DRIVE_REST)
+		/* where there are workers, it is theirs to watch */
+		if (result == DRIVE_REST || (result == DRIVE_WATCH && shmem_available() && mig_worker))
 			break;
 		now = GetCurrentTimestamp();
 		if (result == DRIVE_PROGRESS)

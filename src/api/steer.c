@@ -24,6 +24,7 @@
 #include "store/options.h"
 #include "store/pace_state.h"
 #include "store/override.h"
+#include "verify/watch.h"
 
 PG_FUNCTION_INFO_V1(mig_pause);
 PG_FUNCTION_INFO_V1(mig_resume);
@@ -90,6 +91,7 @@ mig_resume(PG_FUNCTION_ARGS)
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_resume");
 	pace_state_wake(mig->id);
+	watch_lift_fence(mig->id, "mig_resume");
 	if (mig->paused)
 	{
 		finish_retry(mig);
@@ -113,6 +115,7 @@ mig_set(PG_FUNCTION_ARGS)
 	options_check(changes, OPTIONS_SET);
 	changes = settle_options(changes, mig);
 	migration_set_options(mig->id, options_merge(mig->options, changes));
+	watch_options_changed(mig->id);
 	event_write(mig->id, "set", sql_textp("SELECT (jsonb_build_object('options', $1) || jsonb_strip_nulls(jsonb_build_object('reason', $2)))::text",
 										  P_jsonb(changes), P_text(reason)));
 	shmem_wake_at_commit();

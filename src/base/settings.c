@@ -25,6 +25,7 @@ int			mig_lock_retries = 30;
 int			mig_batch_pages = 256;
 int			mig_chunk_target = 200;
 int			mig_chunk_wal = 65536;
+double		mig_drift_duty = 0.05;
 int			mig_hibernate = 60000;
 int			mig_hibernations = 5;
 int			mig_lanes = 16;
@@ -53,6 +54,8 @@ settings_define(void)
 			   &mig_chunk_target, 200, 1, 60 * 1000, PGC_USERSET, GUC_UNIT_MS);
 	define_int("mig_control.chunk_wal", "WAL that one backfill transaction writes.", "Its size follows it.",
 			   &mig_chunk_wal, 64 * 1024, 64, INT_MAX / 1024, PGC_USERSET, GUC_UNIT_KB);
+	DefineCustomRealVariable("mig_control.drift_duty", "Share of the time in which versions that are in use are compared.", "0: they are not.",
+							 &mig_drift_duty, 0.05, 0, 1, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("mig_control.guard", "Refuses DDL by hand on a table that is being migrated.", NULL,
 							 &mig_guard, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	define_int("mig_control.hibernate", "How long a migration sleeps when a signal is beyond its critical limit.",

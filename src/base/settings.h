@@ -15,6 +15,7 @@ extern int	mig_lock_retries;
 extern int	mig_batch_pages;	/* pages of a task's first backfill transaction */
 extern int	mig_chunk_target;	/* ms of work per backfill transaction */
 extern int	mig_chunk_wal;		/* kB of WAL likewise */
+extern double mig_drift_duty;	/* share of the time in which the drift watch works; 0: never */
 extern int	mig_hibernate;		/* ms: the first sleep after a critical signal */
 extern int	mig_hibernations;	/* sleeps before a migration is paused */
 extern int	mig_lanes;			/* most lanes per page */

@@ -25,6 +25,7 @@
 #include "control/steps.h"
 #include "control/utility.h"
 #include "control/vacuum.h"
+#include "pace/latency.h"
 #include "pace/pace.h"
 #include "store/chain.h"
 #include "store/options.h"
@@ -33,9 +34,11 @@
 #include "store/task.h"
 #include "verify/seal.h"
 #include "verify/verify.h"
+#include "verify/watch.h"
 
 #define RETRY_MS		200		/* until a batch of one page tries again */
 #define DISK_FULL_MS	1000	/* until anything tries again */
+#define LATER_MS		1000	/* until the watch tries again that could not even say what is wrong */
 
 /* What a unit works on, and how it ended */
 typedef struct Unit
@@ -559,11 +562,71 @@ drive_once(int64 migration_id, bool *looked)
 	return u.result;
 }
 
+/* A unit of watching, and in how many ms the next is due */
+typedef struct WatchUnit
+{
+	const Migration *mig;
+	const ErrorData *error;		/* of the unit, to be noted */
+	double		due;
+} WatchUnit;
+
+/* Do a unit of watching. */
+static void
+run_watch(void *arg)
+{
+	((WatchUnit *) arg)->due = watch_unit(((WatchUnit *) arg)->mig);
+}
+
+/* It has raised: note it. */
+static void
+note_watch_failure(void *arg)
+{
+	((WatchUnit *) arg)->due = watch_failed(((WatchUnit *) arg)->mig, ((WatchUnit *) arg)->error);
+}
+
+/* Nothing is to be done: if both versions are in use, see whether they still hold the same. */
+static DriveResult
+watch(int64 migration_id)
+{
+	WatchUnit	unit = {.due = LATER_MS};
+	ErrorData  *error;
+
+	if (!advisory_lock(MIG_LOCK_MIGRATION, migration_id, ShareLock, false, true))
+		return DRIVE_WAIT;
+	unit.mig = migration_by_id(migration_id);
+	if (unit.mig == NULL || unit.mig->paused || unit.mig->phase != PHASE_READY)
+		unit.due = -1;
+	else
+	{
+		latency_work_begin(migration_id);
+		if (!txn_try(run_watch, &unit, &error))
+		{
+			unit.error = error;
+			unit.due = LATER_MS;
+			(void) txn_try(note_watch_failure, &unit, &error);	/* on a full disk that may fail, too */
+		}
+		latency_work_end();
+	}
+	txn_next();
+	if (unit.due < 0)
+		return DRIVE_REST;
+	pace_wake(migration_id, unit.due);
+	return DRIVE_WATCH;
+}
+
 DriveResult
 drive(int64 migration_id)
 {
 	bool		looked = false;
 	DriveResult result = drive_once(migration_id, &looked);
 
-	return looked ? drive_once(migration_id, &looked) : result;
+	if (looked)
+		result = drive_once(migration_id, &looked);
+	return result == DRIVE_REST ? watch(migration_id) : result;
+}
+
+bool
+drive_rests(const Migration *mig)
+{
+	return mig->phase == PHASE_READY && pace_asleep(mig->id) && !completes_itself(mig);
 }

@@ -13,6 +13,7 @@
 #include "base/shmem.h"
 #include "base/sql.h"
 #include "control/lifecycle.h"
+#include "store/fence.h"
 
 #define MAY(phase) (1 << (phase))
 #define ROLLBACK MAY(PHASE_ROLLING_BACK)
@@ -85,6 +86,8 @@ lifecycle_enter(Migration *mig, MigPhase to, const char *detail)
 	appendStringInfo(&json, "{\"from\": \"%s\", \"to\": \"%s\"%s%s}", phase_name(mig->phase), phase_name(to),
 					 detail ? ", \"detail\": " : "", detail ? detail : "");
 	event_write(mig->id, "phase", json.data);
+	if (lifecycle_ended(to))
+		(void) fence_take(mig->id);
 	/* the next of the schema may have waited for that */
 	if (to == PHASE_READY || to == PHASE_COMPLETED)
 		shmem_wake_at_commit();

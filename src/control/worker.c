@@ -179,7 +179,7 @@ leader_round(Leader *leader)
 
 			if (mig->paused)	/* whoever resumes it wakes us */
 				continue;
-			r = drive_slice(mig, true);
+			r = drive_rests(mig) ? DRIVE_WATCH : drive_slice(mig, true);
 			result = Min(result, r);
 		}
 	}

@@ -281,6 +281,22 @@ pace_waits_for(int64 migration_id, const char *what)
 	driver_get(migration_id)->waits_for = what;
 }
 
+void
+pace_wake(int64 migration_id, double ms)
+{
+	driver_get(migration_id)->wake = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Max(Min(ms, LONGEST_NAP_MS), 1));
+}
+
+bool
+pace_asleep(int64 migration_id)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz wake = driver_get(migration_id)->wake;
+
+	/* later than any nap: the clock was set back */
+	return wake > now && !TimestampDifferenceExceeds(now, wake, LONGEST_NAP_MS);
+}
+
 int
 pace_workers(const Migration *mig)
 {

@@ -32,6 +32,8 @@ extern void pace_end(const Migration *mig, const Step *step);	/* it has worked, 
 extern ChunkFailure pace_failed(const Migration *mig);	/* or it raised an error that should pass; CHUNK_GIVE_UP: put its range aside */
 extern void pace_hold(int64 migration_id, long ms);	/* this driver does nothing for the migration for so long */
 extern void pace_waits_for(int64 migration_id, const char *what);	/* this driver waits for something of that name (a constant), no signal; NULL: no more */
+extern void pace_wake(int64 migration_id, double ms);	/* it is of no use to drive the migration before so long */
+extern bool pace_asleep(int64 migration_id);	/* is that moment still to come? */
 extern int	pace_workers(const Migration *mig);	/* how many workers may fill now */
 extern long pace_nap_ms(long ms);	/* how long a driver naps that would nap for ms, but has migrations that rest or stand still: to the first's turn */
 

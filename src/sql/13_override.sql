@@ -2,10 +2,10 @@
 CREATE FUNCTION mig.merge_options(options jsonb, changes jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT jsonb_strip_nulls(options || changes || CASE WHEN jsonb_typeof(options -> 'throttle') = 'object' AND jsonb_typeof(changes -> 'throttle') = 'object'
-                             THEN jsonb_build_object('throttle', (options -> 'throttle') || (changes -> 'throttle')) ELSE '{}' END);
+    SELECT jsonb_strip_nulls(options || changes || coalesce((SELECT jsonb_object_agg(c.key, (options -> c.key) || c.value) FROM jsonb_each(changes) c
+               WHERE c.key IN ('throttle', 'drift') AND jsonb_typeof(c.value) = 'object' AND jsonb_typeof(options -> c.key) = 'object'), '{}'));
 END;
-COMMENT ON FUNCTION mig.merge_options(jsonb, jsonb) IS 'options with changes: null takes one back to its default; the signals of throttle are changed one by one';
+COMMENT ON FUNCTION mig.merge_options(jsonb, jsonb) IS 'options with changes: null takes one back to its default; the members of throttle and drift are changed one by one';
 
 CREATE AGGREGATE mig.merged_options(jsonb) (SFUNC = mig.merge_options, STYPE = jsonb, INITCOND = '{}');
 COMMENT ON AGGREGATE mig.merged_options(jsonb) IS 'options with changes, in their order';

@@ -42,7 +42,8 @@ CREATE TABLE mig.approval (
     approved_by text NOT NULL DEFAULT current_user,
     session_role text NOT NULL DEFAULT session_user,
     approved_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    comment text
+    comment text,
+    event_id bigint NOT NULL        -- its event: one counts while the options have not been changed since
 );
 CREATE INDEX approval_migration ON mig.approval (migration_id);
 SELECT pg_extension_config_dump('mig.approval', '');
@@ -118,3 +119,19 @@ BEGIN ATOMIC
              WHERE a.v IS DISTINCT FROM b.v) d;
 END;
 COMMENT ON FUNCTION mig.seal_changes(jsonb, jsonb) IS 'what has changed between two seals, as sentences';
+
+-- Gates as they were when somebody last looked.
+CREATE TABLE mig.gate (
+    migration_id bigint NOT NULL REFERENCES mig.migration ON DELETE CASCADE,
+    name text NOT NULL,
+    before text NOT NULL,           -- phase: ready or completing
+    open boolean NOT NULL,
+    overridable boolean NOT NULL,
+    value text,
+    limit_text text,
+    failure text,
+    since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    checked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (migration_id, name)
+);
+SELECT pg_extension_config_dump('mig.gate', '');

@@ -16,6 +16,8 @@ CREATE VIEW mig.report AS
                     FROM mig.task t WHERE t.migration_id = m.id),
         'bad_rows', (SELECT coalesce(jsonb_agg(to_jsonb(b) - 'migration_id' - 'relid' - 'id' ORDER BY b.id), '[]') FROM mig.bad_row b
                       WHERE b.migration_id = m.id AND has_table_privilege(b.relid, 'SELECT')),
+        'drift', (SELECT coalesce(jsonb_agg(to_jsonb(d) - 'migration_id' - 'relid' - 'leaf' - 'id' ORDER BY d.id), '[]') FROM mig.drift_row d
+                   WHERE d.migration_id = m.id AND has_table_privilege(d.leaf, 'SELECT')),
         'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) - 'migration_id' ORDER BY e.id), '[]') FROM mig.event e WHERE e.migration_id = m.id)) END AS report
       FROM mig.migration m
      WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())

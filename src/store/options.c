@@ -4,7 +4,11 @@
  */
 #include "base/compat.h"
 
+#include "utils/float.h"
+
 #include "base/sql.h"
+#include "base/txn.h"
+#include "store/drift.h"
 #include "store/options.h"
 #include "store/state.h"
 
@@ -21,6 +25,37 @@ char *
 option_json(const char *options, const char *key)
 {
 	return sql_textp("SELECT nullif($1 -> $2, 'null')::text", P_jsonb(options), P_text(key));
+}
+
+/* An interval as text, and its seconds */
+typedef struct Seconds
+{
+	const char *text;
+	double		seconds;
+} Seconds;
+
+/* Read one. */
+static void
+read_seconds(void *arg)
+{
+	Seconds    *s = arg;
+	char	   *seconds = sql_textp("SELECT extract(epoch FROM $1::interval)", P_text(s->text));
+
+	s->seconds = float8in_internal(seconds, NULL, "double precision", seconds);
+}
+
+double
+option_seconds(const char *value, const char *path)
+{
+	Seconds		s = {value, -1};
+	ErrorData  *error;
+
+	if (value && (!txn_try(read_seconds, &s, &error) || s.seconds < 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be an interval of at least 0, not \"%s\"", path, value),
+				 errhint("Write it as \"90 s\", \"2 hours\" or \"7 days\".")));
+	return s.seconds;
 }
 
 char *
@@ -50,7 +85,11 @@ static const struct
 	{"subscribers", "string", OPTIONS_START},
 	{"hold", "array", OPTIONS_SET},
 	{"operators", "array", OPTIONS_SET},
+	{"approvers", "array", OPTIONS_SET},
+	{"gates", "object", OPTIONS_SET},
+	{"cooling_period", "string", OPTIONS_SET},
 	{"auto_complete", "boolean", OPTIONS_SET},
+	{"drift", "object or boolean", OPTIONS_SET},
 	{"workers", "number", OPTIONS_OVERRIDE},
 	{"batch", "number", OPTIONS_OVERRIDE},
 	{"throttle", "object or boolean", OPTIONS_OVERRIDE},
@@ -108,6 +147,7 @@ check_values(const char *options)
 
 	check_number(options, "workers", MOST_WORKERS);
 	check_number(options, "batch", MOST_PAGES);
+	drift_check_option(option_json(options, "drift"));
 	if (subscribers && strcmp(subscribers, "ready") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

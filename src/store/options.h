@@ -13,10 +13,13 @@ extern char *option_text(const char *options, const char *key);
 /* The same as JSON text. */
 extern char *option_json(const char *options, const char *key);
 
+/* Seconds that a text says, as an interval does: 22023 for what is none, or less than nothing. path: where it stands, for the message. NULL: negative. */
+extern double option_seconds(const char *value, const char *path);
+
 /* The caller's options over a manifest's own; either may be NULL. */
 extern char *options_over(const char *own, const char *options);
 
-/* Options with changes: a null takes one back to its default, and the signals of "throttle" are changed one by one. */
+/* Options with changes: a null takes one back to its default, and the members of "throttle" and "drift" are changed one by one. */
 extern char *options_merge(const char *options, const char *changes);
 
 /* What options are given for */

@@ -26,6 +26,21 @@ static const char *const kind_names[] = {
 #define PASS_COLUMNS "SELECT" PASS_LIST "FROM mig.pass p "
 #define UNIX_TO_POSTGRES_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
+void
+findings_add(Findings *total, const Findings *part)
+{
+	total->checked += part->checked;
+	total->divergent += part->divergent;
+	total->missing += part->missing;
+	total->violating += part->violating;
+	total->repaired += part->repaired;
+	total->nsamples += part->nsamples;
+	total->old_side.exclusive_or ^= part->old_side.exclusive_or;
+	total->old_side.sum += part->old_side.sum;
+	total->new_side.exclusive_or ^= part->new_side.exclusive_or;
+	total->new_side.sum += part->new_side.sum;
+}
+
 /* The kind of that name. */
 static PassKind
 kind_from_name(const char *name)
@@ -128,7 +143,9 @@ pass_drop_open(int64 migration_id, Oid relid, PassKind kind)
 Pass *
 pass_last(int64 migration_id, Oid relid)
 {
-	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.ended_at IS NOT NULL ORDER BY p.ended_at DESC, p.id DESC LIMIT 1", P_int8(migration_id), P_oid(relid)));
+	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.ended_at IS NOT NULL"
+								   " ORDER BY NOT p.clean AND p.ended_at >= (SELECT max(c.started_at) FROM mig.pass c WHERE c.migration_id = $1 AND c.relid = $2 AND c.clean) DESC NULLS LAST,"
+								   " p.ended_at DESC, p.id DESC LIMIT 1", P_int8(migration_id), P_oid(relid)));
 }
 
 Pass *
@@ -136,6 +153,12 @@ pass_last_clean(const Migration *mig, Oid relid)
 {
 	return first_pass(admin_queryp(PASS_COLUMNS "JOIN mig.migration m ON m.id = p.migration_id WHERE p.migration_id = $1 AND p.relid = $2 AND p.clean AND p.epoch = m.epoch"
 								   " ORDER BY p.ended_at DESC, p.id DESC LIMIT 1", P_int8(mig->id), P_oid(relid)));
+}
+
+int
+pass_epoch(int64 migration_id)
+{
+	return pg_strtoint32(admin_queryp("SELECT epoch FROM mig.migration WHERE id = $1", P_int8(migration_id))->v[0][0]);
 }
 
 void

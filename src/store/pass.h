@@ -34,6 +34,9 @@ typedef struct Findings
 	char	   *samples;		/* JSON objects {"key", "relation" (of a leaf), "column", "kind", "old", "new", "expected" or "error"}; NULL if none */
 } Findings;
 
+/* Add what was found in a part to what was found in all; samples are counted, not kept. */
+extern void findings_add(Findings *total, const Findings *part);
+
 /* Who makes a pass */
 typedef enum PassKind
 {
@@ -68,8 +71,10 @@ extern bool pass_is_open(const Migration *mig, Oid relid, PassKind kind, int ste
 extern void pass_add(const Pass *pass, const Findings *found, int64 ranges);	/* and store leaf, next_block */
 extern void pass_close(int64 id);	/* clean if nothing was found and the epoch has not changed meanwhile */
 extern void pass_drop_open(int64 migration_id, Oid relid, PassKind kind);	/* it begins again: what it has seen does not count */
-extern Pass *pass_last(int64 migration_id, Oid relid);	/* the last one that has ended; NULL */
+extern Pass *pass_last(int64 migration_id, Oid relid);	/* the last one that has ended, or one that has found something since a clean one began; NULL */
 extern Pass *pass_last_clean(const Migration *mig, Oid relid);	/* the last that is clean, of the present epoch; NULL */
+
+extern int	pass_epoch(int64 migration_id);	/* the present epoch */
 
 /*
  * Epochs. seal: jsonb text of all by which a bypass would show (verify/seal.h). The first one is stored; any other afterwards begins a new epoch with an event "bypass" that tells

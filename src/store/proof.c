@@ -1,6 +1,6 @@
 /*
  * proof.c
- *		Rows of mig.business_check, mig.check_run, mig.check_result and mig.approval. Owns those tables.
+ *		Rows of mig.business_check, mig.check_run and mig.check_result. Owns those tables.
  */
 #include "base/compat.h"
 
@@ -42,6 +42,27 @@ business_checks(int64 migration_id, const char *name)
 	return list;
 }
 
+List *
+check_states(int64 migration_id)
+{
+	SqlRows    *rows = admin_queryp("SELECT c.name, r.id IS NOT NULL, coalesce(r.wrong = 0 AND r.failure IS NULL AND r.ended_at IS NOT NULL, false), r.failure FROM mig.business_check c"
+									" LEFT JOIN LATERAL (SELECT * FROM mig.check_run r WHERE r.migration_id = c.migration_id AND r.check_name = c.name AND r.started_at >= c.changed_at"
+									"  ORDER BY r.id DESC LIMIT 1) r ON true WHERE c.migration_id = $1 ORDER BY c.name", P_int8(migration_id));
+	List	   *list = NIL;
+
+	for (uint64 r = 0; r < rows->n; r++)
+	{
+		CheckState *state = palloc(sizeof(CheckState));
+
+		state->name = rows->v[r][0];
+		state->run = rows->v[r][1][0] == 't';
+		state->green = rows->v[r][2][0] == 't';
+		state->failure = rows->v[r][3];
+		list = lappend(list, state);
+	}
+	return list;
+}
+
 int64
 check_run_begin(int64 migration_id, const char *check_name)
 {
@@ -61,10 +82,4 @@ check_run_end(int64 run_id, int64 lines, int64 wrong, const char *failure, doubl
 {
 	admin_execp("UPDATE mig.check_run SET lines = $2, wrong = $3, failure = $4, ms = $5, ended_at = clock_timestamp() WHERE id = $1",
 				P_int8(run_id), P_int8(lines), P_int8(wrong), P_text(failure), P_int8((int64) ms));
-}
-
-void
-approval_put(int64 migration_id, const char *comment)
-{
-	admin_execp("INSERT INTO mig.approval (migration_id, comment) VALUES ($1, $2)", P_int8(migration_id), P_text(comment));
 }

@@ -1,7 +1,7 @@
 /*
  * proof.h
- *		What a migration has to show before it goes on: business checks with their results, and approvals. Rows of mig.business_check, mig.check_result
- *		and mig.approval.
+ *		What a migration has to show before it goes on: business checks with their results. Rows of mig.business_check, mig.check_run and
+ *		mig.check_result.
  */
 #ifndef MIG_PROOF_H
 #define MIG_PROOF_H
@@ -31,10 +31,18 @@ typedef struct CheckResult
 	char	   *failure;		/* why there is no answer; NULL */
 } CheckResult;
 
+/* How the last run of each check ended */
+typedef struct CheckState
+{
+	char	   *name;
+	bool		run;			/* has it ever? */
+	bool		green;
+	char	   *failure;		/* NULL, or why there was no answer */
+} CheckState;
+
+extern List *check_states(int64 migration_id);	/* CheckState *, by name */
 extern int64 check_run_begin(int64 migration_id, const char *check_name);	/* returns the run's id */
 extern void check_run_result(int64 run_id, const CheckResult *result);
 extern void check_run_end(int64 run_id, int64 lines, int64 wrong, const char *failure, double ms);
-
-extern void approval_put(int64 migration_id, const char *comment);
 
 #endif

@@ -28,6 +28,7 @@
 
 #include "base/compat.h"
 #include "store/expression.h"
+#include "store/fence.h"
 #include "store/transform.h"
 
 typedef struct Compiled
@@ -365,6 +366,7 @@ build(Relation rel)
 	guc_level = NewGUCNestLevel();
 	MemoryContextSwitchTo(context);
 	compiled = compile(rel, trigger);
+	compiled->transform.fenced_by = fence_of(RelationGetRelid(rel));
 	MemoryContextSwitchTo(caller);
 	AtEOXact_GUC(true, guc_level);
 	SetUserIdAndSecContext(userid, sec_context);

@@ -68,6 +68,7 @@ typedef struct Transform
 	bool		follows;		/* does a pair of it? */
 	AttrNumber *watched;		/* columns that are part of a pair or read by an up or down */
 	int			nwatched;
+	char	   *fenced_by;		/* name of the migration whose new version may not be written to (store/fence.h); NULL: none */
 	TimestampTz logged_in;		/* start of the transaction that last logged a failing up */
 } Transform;
 

@@ -216,10 +216,23 @@ written_old(Sync *sync, int i)
 	sync->todo[i] = pair->up ? TODO_UP : TODO_NONE;
 }
 
+/* Refuse a client's write through the new version: rows were found in which the versions differ. */
+static void
+refuse_fenced(const Sync *sync)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("writes through the new version of table \"%s\" are refused", RelationGetRelationName(sync->rel)),
+			 errdetail("Rows were found in which the versions of migration \"%s\" differ, and its option drift asks for that.", sync->transform->fenced_by),
+			 errhint("mig.drift shows them. After mig_repair('%s') a clean check lets writes in again; mig_resume or mig_set do at once.", sync->transform->fenced_by)));
+}
+
 /* A pair was written through the new version. */
 static void
 written_new(Sync *sync, int i)
 {
+	if (sync->transform->fenced_by && sync_mode() == SYNC_CLIENT)
+		refuse_fenced(sync);
 	set_pair_state(sync, i, PAIR_NEW);
 	sync->todo[i] = sync->transform->pairs[i].down ? TODO_DOWN : TODO_NONE;
 }

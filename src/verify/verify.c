@@ -15,6 +15,7 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "common/hashfn.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -44,7 +45,6 @@
 
 #define CHECK_PAGES 2048		/* pages a range: some 10 ms of reading; of a snapshot at most */
 #define LOCKED_MS 500			/* until a range of a locked relation is looked at again */
-#define SAMPLES 20				/* of one range */
 #define SAMPLE_CHARS 200		/* of a value in a sample */
 
 /* A rule that is to be a constraint */
@@ -54,13 +54,14 @@ typedef struct CheckedRule
 	Expression *condition;
 } CheckedRule;
 
-/* A block range under check */
+/* Blocks under check */
 typedef struct Check
 {
 	Relation	rel;
 	const Transform *tr;
-	int64		first;
-	int64		end;
+	const BlockRun *runs;
+	int			nruns;
+	TransactionId since;		/* rows of older ones are passed over; InvalidTransactionId: none are */
 	List	   *rules;			/* CheckedRule *: what will be constraints */
 	AttrNumber *key;			/* columns of the primary key, to which digests are bound */
 	int			nkey;
@@ -134,7 +135,7 @@ begin_sample(Check *c, const char *name, Verdict verdict, TupleTableSlot *row)
 {
 	StringInfo	json = &c->samples;
 
-	if (c->found.nsamples >= SAMPLES)
+	if (c->found.nsamples >= VERIFY_SAMPLES)
 		return false;
 	c->found.nsamples++;
 	appendStringInfo(json, "%s{\"key\": %s, ", json->len ? ", " : "", sync_row_key(c->rel, row, &row->tts_tid));
@@ -272,6 +273,16 @@ breaks_rules(Check *c, TupleTableSlot *row)
 	return breaks;
 }
 
+/* A hash of a word, bound to what came before: the finalizer of MurmurHash3 (Appleby, public domain). */
+static inline uint64
+hash_word(uint64 word, uint64 seed)
+{
+	word ^= seed * UINT64CONST(0x9E3779B97F4A7C15) + UINT64CONST(0x632BE59BD9B4E019);
+	word = (word ^ (word >> 33)) * UINT64CONST(0xFF51AFD7ED558CCD);
+	word = (word ^ (word >> 33)) * UINT64CONST(0xC4CEB9FE1A85EC53);
+	return word ^ (word >> 33);
+}
+
 /* A hash of a column's value, by image, bound to what came before. */
 static uint64
 hash_column(const Check *c, AttrNumber att, TupleTableSlot *row, uint64 seed)
@@ -282,9 +293,9 @@ hash_column(const Check *c, AttrNumber att, TupleTableSlot *row, uint64 seed)
 	struct varlena *v;
 
 	if (isnull)
-		return hash_bytes_uint32_extended(0, ~seed);
+		return hash_word(0, ~seed);
 	if (a->attbyval)
-		return hash_bytes_extended((unsigned char *) &value, sizeof(Datum), seed);
+		return hash_word(value, seed);
 	if (a->attlen != -1)
 		return hash_bytes_extended((unsigned char *) DatumGetPointer(value), datumGetSize(value, false, a->attlen), seed);
 	v = pg_detoast_datum_packed((struct varlena *) DatumGetPointer(value));
@@ -351,30 +362,51 @@ check_row(Check *c, TupleTableSlot *row)
 	digest_row(c, row);
 }
 
-/* Check all rows of the block range that the newest snapshot sees. */
-static void
-check_rows(void *arg)
+/* Was a row written before those that are to be checked? */
+static bool
+is_older(const Check *c, TupleTableSlot *row)
 {
-	Check	   *c = arg;
-	TupleTableSlot *row = table_slot_create(c->rel, NULL);
+	bool		isnull;
+
+	return TransactionIdIsValid(c->since) &&
+		TransactionIdPrecedes(DatumGetTransactionId(slot_getsysattr(row, MinTransactionIdAttributeNumber, &isnull)), c->since);
+}
+
+/* Check all rows of some blocks that a snapshot sees. */
+static void
+check_run(Check *c, const BlockRun *run, Snapshot snapshot, TupleTableSlot *row)
+{
 	ItemPointerData min;
 	ItemPointerData max;
 	TableScanDesc scan;
 	MemoryContext old;
 
-	ItemPointerSet(&min, (BlockNumber) c->first, 1);
-	ItemPointerSet(&max, (BlockNumber) (c->end - 1), MaxOffsetNumber);
-	PushActiveSnapshot(GetLatestSnapshot());
-	scan = table_beginscan_tidrange(c->rel, GetActiveSnapshot(), &min, &max);
+	ItemPointerSet(&min, (BlockNumber) run->first, 1);
+	ItemPointerSet(&max, (BlockNumber) (run->end - 1), MaxOffsetNumber);
+	scan = table_beginscan_tidrange(c->rel, snapshot, &min, &max);
 	old = MemoryContextSwitchTo(c->row_context);
 	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, row))
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (is_older(c, row))
+			continue;
 		check_row(c, row);
 		MemoryContextReset(c->row_context);
 	}
 	MemoryContextSwitchTo(old);
 	table_endscan(scan);
+}
+
+/* Check all rows of the blocks that the newest snapshot sees. */
+static void
+check_rows(void *arg)
+{
+	Check	   *c = arg;
+	TupleTableSlot *row = table_slot_create(c->rel, NULL);
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	for (int i = 0; i < c->nruns; i++)
+		check_run(c, &c->runs[i], GetActiveSnapshot(), row);
 	ExecDropSingleTupleTableSlot(row);
 	PopActiveSnapshot();
 }
@@ -510,21 +542,20 @@ find_key(Check *c)
 		c->key[c->nkey++] = i + FirstLowInvalidHeapAttributeNumber;
 }
 
-/* Check blocks [first, end) of a relation. rules: the step's query */
+/* Check blocks of a relation, which has them. rules: the step's query; named: samples tell the relation */
 static Findings
-check_blocks(Relation rel, const char *rules, int64 first, int64 end, bool named)
+check_blocks(Relation rel, const char *rules, const BlockRun *runs, int nruns, TransactionId since, bool named)
 {
-	Check		c = {.rel = rel,.first = first,.named = named};
+	Check		c = {.rel = rel,.runs = runs,.nruns = nruns,.since = since,.named = named};
 	ErrorData  *error;
 
-	c.end = Min(end, RelationGetNumberOfBlocks(rel));
 	c.tr = transform_get(rel);
 	c.row_context = AllocSetContextCreate(CurrentMemoryContext, "mig_control check", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&c.samples);
 	find_key(&c);
 	c.rules = compile_rules(rel, rules);
 	check_reset(&c, false);
-	if (c.end > c.first && !txn_try(check_rows, &c, &error))
+	if (!txn_try(check_rows, &c, &error))
 	{
 		/* an expression raised, though it did not when the row was written: see for which rows */
 		c.tr = transform_get(rel);
@@ -538,20 +569,19 @@ check_blocks(Relation rel, const char *rules, int64 first, int64 end, bool named
 	return c.found;
 }
 
-/* Add what was found in a part to what was found in all. */
-static void
-add_findings(Findings *total, const Findings *part)
+Findings
+verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns, TransactionId since)
 {
-	total->checked += part->checked;
-	total->divergent += part->divergent;
-	total->missing += part->missing;
-	total->violating += part->violating;
-	total->repaired += part->repaired;
-	total->nsamples += part->nsamples;
-	total->old_side.exclusive_or ^= part->old_side.exclusive_or;
-	total->old_side.sum += part->old_side.sum;
-	total->new_side.exclusive_or ^= part->new_side.exclusive_or;
-	total->new_side.sum += part->new_side.sum;
+	return check_blocks(leaf, check->sql, runs, nruns, since, false);
+}
+
+/* Check the blocks from one to another, as far as there are such. */
+static Findings
+check_range_of(const Step *check, Relation rel, int64 first, int64 end, bool named)
+{
+	BlockRun	run = {first, Min(end, RelationGetNumberOfBlocks(rel))};
+
+	return check_blocks(rel, check->sql, &run, run.end > run.first ? 1 : 0, InvalidTransactionId, named);
 }
 
 Findings
@@ -569,11 +599,11 @@ verify_table(const Step *check)
 
 		if (leaf == NULL)
 			continue;
-		found = check_blocks(leaf, check->sql, 0, MaxBlockNumber, lfirst_oid(lc) != check->relid);
+		found = check_range_of(check, leaf, 0, MaxBlockNumber, lfirst_oid(lc) != check->relid);
 		table_close(leaf, AccessShareLock);
-		if (found.samples && total.nsamples < SAMPLES)
+		if (found.samples && total.nsamples < VERIFY_SAMPLES)
 			appendStringInfo(&samples, "%s%s", total.nsamples ? ", " : "", found.samples);
-		add_findings(&total, &found);
+		findings_add(&total, &found);
 	}
 	if (samples.len)
 		total.samples = samples.data;
@@ -650,7 +680,7 @@ check_range(const Migration *mig, const Step *step, Range *range, Relation leaf)
 		return;
 	}
 	end = Min(end, range->end_block);
-	found = check_blocks(leaf, step->sql, range->next_block, end, false);
+	found = check_range_of(step, leaf, range->next_block, end, false);
 	record_findings(mig, range, &found);
 	pass_add(verify_pass(mig, step), &found, 1);
 	range->next_block = end;

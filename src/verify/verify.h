@@ -26,6 +26,21 @@ extern char *verify_key_sql(Relation rel);
 /* JSON array of some keys of rows that violate a CHECK or foreign key; NULL when none does. */
 extern char *verify_violations(Oid relid, const char *constraint);
 
+/* Some blocks in a row */
+typedef struct BlockRun
+{
+	int64		first;
+	int64		end;			/* exclusive */
+} BlockRun;
+
+/*
+ * Check blocks of an open relation of a STEP_VALIDATE's table with a sync trigger, all under one snapshot; since: of their rows, those that this transaction or a later one has written
+ * (InvalidTransactionId: all). More than VERIFY_SAMPLES samples are not kept.
+ */
+extern Findings verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns, TransactionId since);
+
+#define VERIFY_SAMPLES 20
+
 /* Check a table, with all its partitions and children, as a STEP_VALIDATE says, now. The expressions run as the trigger runs them. */
 extern Findings verify_table(const Step *check);
 
