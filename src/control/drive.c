@@ -34,6 +34,7 @@
 #include "store/override.h"
 #include "store/pass.h"
 #include "store/task.h"
+#include "verify/business.h"
 #include "verify/seal.h"
 #include "verify/verify.h"
 #include "verify/watch.h"
@@ -352,6 +353,8 @@ run_group(Unit *u)
 	if (s->phase == STEP_EXPAND)
 		check_plan(mig);
 	ms = steps_run(mig, steps, mig_lock_retries);
+	if (s->phase == STEP_EXPAND)
+		business_checks_given(mig);
 	next = step_next(mig->id);
 	if (s->lock >= ShareUpdateExclusiveLock || next == NULL)
 		event_write(mig->id, next ? "step" : "swapped", step_detail(s, lock_members(s->lock, ms)));

@@ -82,6 +82,8 @@ static const struct
 	{"up", "object", OPTIONS_START},
 	{"down", "object", OPTIONS_START},
 	{"baseline", "boolean", OPTIONS_START},
+	{"checks", "object", OPTIONS_START},
+	{"verify", "object", OPTIONS_START},
 	{"subscribers", "string", OPTIONS_START},
 	{"hold", "array", OPTIONS_SET},
 	{"operators", "array", OPTIONS_SET},
