@@ -200,21 +200,6 @@ next_range(Held *held)
 }
 
 /*
- * Become the table's owner, restricted: expression indexes, CHECK constraints and generated columns run the owner's code. They run under the settings of
- * the migration's start, as a client's update would. Row-level security hides no rows, not even where it is forced (base/txn.c sets the rest).
- */
-static void
-update_begin(Identity *saved, const Migration *mig, Relation rel)
-{
-	owner_begin(saved, rel->rd_rel->relowner, true);
-	SetUserIdAndSecContext(rel->rd_rel->relowner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-	settings_apply(mig->settings);
-	setting_set("enable_seqscan", "off");
-	setting_set("jit", "off");
-}
-
-/*
  * Touch the rows that a query over alias `t` chooses, unless somebody else has them locked; the sync trigger fills them. Returns how many were written.
  */
 static uint64
@@ -222,7 +207,7 @@ touch_rows(Relation rel, const char *condition, int nparams, const SqlParam *par
 {
 	char	   *table = sql_relation_name(RelationGetRelid(rel));
 
-	return quiet_exec(RelationGetRelid(rel), true, psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY ("
+	return quiet_exec(RelationGetRelid(rel), QUIET_SYNC, psprintf("UPDATE ONLY %s SET " STATE_COLUMN " = " STATE_COLUMN " WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY ("
 								  "SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS " WHERE %s FOR NO KEY UPDATE SKIP LOCKED))",
 								  table, table, condition), nparams, params);
 }
@@ -310,7 +295,7 @@ fill_directly(void *arg)
 		appendStringInfo(&set, "%s = (%s), ", quote_identifier(NameStr(TupleDescAttr(tr->desc, tr->pairs[i].new_att - 1)->attname)),
 						 tr->pairs[i].up_sql);
 	}
-	f->written = quiet_exec(RelationGetRelid(f->rel), false,
+	f->written = quiet_exec(RelationGetRelid(f->rel), QUIET_NONE,
 							psprintf("UPDATE ONLY %s AS " TRANSFORM_ALIAS " SET %s" STATE_COLUMN " = " INT64_FORMAT
 									 " WHERE t.ctid OPERATOR(pg_catalog.=) ANY (ARRAY (SELECT t.ctid FROM ONLY %s AS " TRANSFORM_ALIAS
 									 " WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND t." STATE_COLUMN " IS NULL FOR NO KEY UPDATE SKIP LOCKED))",
@@ -379,7 +364,7 @@ run_lane(const Migration *mig, const Task *task, Range *range, Relation rel)
 	{
 		SqlParam	param = P_tids(tids, n);
 
-		update_begin(&saved, mig, rel);
+		quiet_begin(&saved, mig, rel);
 		written = fill_lane(range, rel, &param);
 		identity_end(&saved);
 	}
@@ -474,7 +459,7 @@ run_last_pass(const Migration *mig, const Task *task, Range *range, Relation rel
 	uint64		written = 0;
 	Identity	saved;
 
-	update_begin(&saved, mig, rel);
+	quiet_begin(&saved, mig, rel);
 	if (count_unfilled(&w, false) > 0)
 	{
 		w.end = Min(w.first + pages, w.end);
@@ -597,7 +582,7 @@ backfill_at_once(const Migration *mig, Oid relid)
 
 		if (unfilled)
 		{
-			update_begin(&saved, mig, rel);
+			quiet_begin(&saved, mig, rel);
 			sync_backfill_begin();
 			(void) touch_rows(rel, unfilled, 0, NULL);
 			(void) sync_backfill_end(&failed);

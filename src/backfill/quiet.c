@@ -1,36 +1,59 @@
 /*
  * quiet.c
- *		Keeps the user's triggers from firing on the backfill's writes.
+ *		Keeps the user's triggers from firing on writes of the backfill and of repairs.
  *
  * Not by session_replication_role = replica: under that, the foreign keys and triggers of every table would be silent to whatever the
  * table owner's own functions (up, CHECKs, index expressions) write meanwhile. Instead the one result relation of the one statement gets a list of triggers
- * that holds the sync triggers only. Nothing that a touch changes is part of a key, so the foreign keys' triggers have nothing to say.
+ * that holds the sync triggers only. Nothing that the backfill changes is part of a key, so the foreign keys' triggers have nothing to say; a repair may change an
+ * old column, and has them fire.
  */
 #include "base/compat.h"
 
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/execdesc.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "backfill/quiet.h"
+#include "base/settings.h"
 #include "store/transform.h"
 
 static ExecutorStart_hook_type next_executor_start = NULL;
 static Oid	quiet_relid = InvalidOid;	/* set while quiet_exec() starts its statement */
-static bool quiet_keep_sync = false;
+static QuietTriggers quiet_keep = QUIET_NONE;
 
-/* A copy of a table's triggers with the sync triggers alone, in the executor's memory. */
-static TriggerDesc *
-sync_triggers(const TriggerDesc *all)
+/* Is this one of the triggers by which the server holds a foreign key? */
+static bool
+is_key_trigger(const Trigger *trigger)
 {
+	return trigger->tgisinternal && RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE;
+}
+
+/* A copy of a table's triggers with those that fire alone, in the executor's memory. */
+static TriggerDesc *
+quiet_triggers(const TriggerDesc *triggers)
+{
+	TriggerDesc *all = CopyTriggerDesc((TriggerDesc *) triggers);	/* telling what one is looks into catalogs */
 	TriggerDesc *some = palloc0(sizeof(TriggerDesc));
 
 	some->triggers = palloc(sizeof(Trigger) * Max(all->numtriggers, 1));
 	for (int i = 0; i < all->numtriggers; i++)
-		if (is_sync_trigger(&all->triggers[i]))
-			some->triggers[some->numtriggers++] = all->triggers[i];
-	some->trig_update_before_row = some->numtriggers > 0;
+	{
+		Trigger    *trigger = &all->triggers[i];
+
+		if (is_sync_trigger(trigger))
+		{
+			trigger->tgenabled = TRIGGER_FIRES_ALWAYS;
+			some->trig_update_before_row = true;
+		}
+		else if (quiet_keep == QUIET_SYNC_AND_KEYS && is_key_trigger(trigger))
+			some->trig_update_after_row = true;
+		else
+			continue;
+		some->triggers[some->numtriggers++] = *trigger;
+	}
 	return some;
 }
 
@@ -56,19 +79,19 @@ quiet_executor_start(QueryDesc *query, int eflags)
 		{
 			MemoryContext old = MemoryContextSwitchTo(query->estate->es_query_cxt);
 
-			rel->ri_TrigDesc = quiet_keep_sync ? sync_triggers(rel->ri_TrigDesc) : NULL;
+			rel->ri_TrigDesc = quiet_keep == QUIET_NONE ? NULL : quiet_triggers(rel->ri_TrigDesc);
 			MemoryContextSwitchTo(old);
 		}
 	}
 }
 
 uint64
-quiet_exec(Oid relid, bool keep_sync, const char *sql, int nparams, const SqlParam *params)
+quiet_exec(Oid relid, QuietTriggers keep, const char *sql, int nparams, const SqlParam *params)
 {
 	uint64		n;
 
 	quiet_relid = relid;
-	quiet_keep_sync = keep_sync;
+	quiet_keep = keep;
 	PG_TRY();
 	{
 		n = sql_exec_unpinned(sql, nparams, params);
@@ -79,6 +102,21 @@ quiet_exec(Oid relid, bool keep_sync, const char *sql, int nparams, const SqlPar
 	}
 	PG_END_TRY();
 	return n;
+}
+
+/*
+ * Become the table's owner, restricted: expression indexes, CHECK constraints and generated columns run the owner's code. They run under the settings of
+ * the migration's start, as a client's update would. Row-level security hides no rows, not even where it is forced (base/txn.c sets the rest).
+ */
+void
+quiet_begin(Identity *saved, const Migration *mig, Relation rel)
+{
+	owner_begin(saved, rel->rd_rel->relowner, true);
+	SetUserIdAndSecContext(rel->rd_rel->relowner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	settings_apply(mig->settings);
+	setting_set("enable_seqscan", "off");
+	setting_set("jit", "off");
 }
 
 void

@@ -411,6 +411,17 @@ gates_require(const Migration *mig, MigPhase before, bool force, const char *rea
 	event_write(mig->id, "forced", sql_textp("SELECT jsonb_build_object('gates', $1, 'reason', $2)::text", P_jsonb(psprintf("[%s]", forced.data)), P_text(reason)));
 }
 
+char *
+gates_closed_after_all(const Migration *mig)
+{
+	bool		forced = admin_queryp("SELECT FROM mig.event e WHERE e.migration_id = $1 AND e.kind = 'forced' AND e.id > (SELECT max(r.id) FROM mig.event r"
+									  " WHERE r.migration_id = $1 AND r.kind = 'phase' AND r.detail ->> 'to' = 'ready')", P_int8(mig->id))->n > 0;
+	StringInfoData passed;
+
+	initStringInfo(&passed);
+	return gates_closed_text(find_barriers(gates_ask(mig, PHASE_COMPLETING, GATES_AT_PRESENT), forced, &passed));
+}
+
 bool
 gate_is_approver(const Migration *mig)
 {

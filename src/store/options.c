@@ -89,6 +89,7 @@ static const struct
 	{"gates", "object", OPTIONS_SET},
 	{"cooling_period", "string", OPTIONS_SET},
 	{"auto_complete", "boolean", OPTIONS_SET},
+	{"abort_if", "object", OPTIONS_SET},
 	{"drift", "object or boolean", OPTIONS_SET},
 	{"workers", "number", OPTIONS_OVERRIDE},
 	{"batch", "number", OPTIONS_OVERRIDE},

@@ -23,6 +23,7 @@
 #define MAX_SAMPLES		100
 
 static SyncMode mode = SYNC_CLIENT;
+static KeepSide keeps = KEEP_ORIGIN;
 static int	mode_level = 0;		/* transaction nesting level that entered it */
 static int	mode_depth = 0;		/* depth of the triggers it is meant for */
 static MemoryContext failure_context = NULL;
@@ -97,6 +98,28 @@ sync_backfill_end(int64 *failed)
 	*failed = failure_count;
 	mode_leave();
 	return samples;
+}
+
+/* Enters repair mode. */
+void
+sync_repair_begin(KeepSide keep)
+{
+	mode_enter(SYNC_REPAIR);
+	keeps = keep;
+}
+
+/* Leaves repair mode. */
+void
+sync_repair_end(void)
+{
+	mode_leave();
+}
+
+/* The side that the repair under way keeps. */
+KeepSide
+sync_repair_keeps(void)
+{
+	return keeps;
 }
 
 /* The mode of the trigger call under way. */

@@ -50,6 +50,7 @@ typedef struct Sync
 	Transform  *transform;
 	TriggerData *data;
 	bool		last;			/* the "last" trigger; false: the "first" */
+	bool		repair;			/* what an up raises is raised */
 	bool		stashed;		/* before is the stash */
 	TupleTableSlot *new;		/* the row as it came, then as it will be */
 	HeapTuple	new_tuple;
@@ -387,7 +388,7 @@ apply_up(Sync *sync, int i)
 	bool		isnull;
 	char	   *error;
 
-	if (follows_new(sync, pair))
+	if (sync->repair || follows_new(sync, pair))
 	{
 		value = transform_eval(pair->up, sync->new, &isnull);
 		return set_value(sync, pair->new_att, value, isnull);
@@ -581,6 +582,59 @@ begin(Sync *sync)
 	return false;
 }
 
+/* A repair goes by a pair's old side. What cannot be verified was not found wrong, and stays where that side wrote last. */
+static void
+repair_from_old(Sync *sync, int i)
+{
+	const Pair *pair = &sync->transform->pairs[i];
+	PairState	state = pair_state(sync, i);
+
+	if (state == PAIR_NEW)
+		written_old(sync, i);
+	else if (state == PAIR_UNTOUCHED)
+		written_neither(sync, i);
+	else
+		sync->todo[i] = pair->up && pair->up_verifiable ? TODO_UP : TODO_NONE;
+}
+
+/* A repair goes by its new side; one that never had a value there is filled. */
+static void
+repair_from_new(Sync *sync, int i)
+{
+	const Pair *pair = &sync->transform->pairs[i];
+	PairState	state = pair_state(sync, i);
+
+	if (state == PAIR_UNTOUCHED && pair->new_att && sync->new->tts_isnull[pair->new_att - 1])
+		written_neither(sync, i);
+	else if (state != PAIR_NEW)
+		written_new(sync, i);
+	else
+		sync->todo[i] = pair->down && pair->down_verifiable ? TODO_DOWN : TODO_NONE;
+}
+
+/* Decides every pair of a row under repair. A state that has never been through the trigger is the inner view's default: an INSERT through the new version. */
+static void
+decide_repair(Sync *sync)
+{
+	KeepSide	keep = sync_repair_keeps();
+	bool		isnull;
+
+	sync->state = (uint64) read_state(sync->transform, sync->new->tts_values, sync->new->tts_isnull, &isnull);
+	sync->state &= (UINT64CONST(1) << (2 * sync->transform->npairs)) - 1;
+	for (int i = 0; i < sync->transform->npairs; i++)
+	{
+		if (sync->transform->pairs[i].follows)
+		{
+			set_pair_state(sync, i, PAIR_BACKFILLED);
+			sync->todo[i] = TODO_UP;
+		}
+		else if (keep == KEEP_NEW || (keep == KEEP_ORIGIN && pair_state(sync, i) == PAIR_NEW))
+			repair_from_new(sync, i);
+		else
+			repair_from_old(sync, i);
+	}
+}
+
 /* Is the tuple we were given the very one, in private memory, that the executor goes on with when we return it? */
 static bool
 owns_tuple(const Sync *sync)
@@ -706,6 +760,7 @@ mig_sync(PG_FUNCTION_ARGS)
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	Sync		sync = {.data = data};
 	bool		update;
+	bool		settled = false;
 	HeapTuple	result;
 
 	check_called(fcinfo);
@@ -716,7 +771,14 @@ mig_sync(PG_FUNCTION_ARGS)
 	sync.new_tuple = update ? data->tg_newtuple : data->tg_trigtuple;
 	sync.transform = transform_get(sync.rel);
 	slot_getallattrs(sync.new);
-	if (!begin(&sync))
+	sync.repair = sync_mode() == SYNC_REPAIR;
+	if (!sync.repair)
+		settled = begin(&sync);
+	else if (sync.last)
+		decide_repair(&sync);
+	else
+		return PointerGetDatum(sync.new_tuple);	/* nothing comes between the two */
+	if (!settled)
 	{
 		apply(&sync);
 		result = finish(&sync);
@@ -726,7 +788,7 @@ mig_sync(PG_FUNCTION_ARGS)
 
 	if (!sync.last)
 		stash_put(&sync, result);
-	else if (update && result == sync.new_tuple && sync_mode() == SYNC_BACKFILL && row_unchanged(&sync))
+	else if (update && result == sync.new_tuple && sync_mode() != SYNC_CLIENT && row_unchanged(&sync))
 		return PointerGetDatum(NULL);
 	return PointerGetDatum(result);
 }
