@@ -12,7 +12,7 @@ CREATE VIEW events AS SELECT e.id, e.kind, e.detail - 'pass' AS detail FROM mig.
 -- Statements that the sync triggers do not see
 CREATE PROCEDURE bypass(statements text) LANGUAGE plpgsql AS $$
 BEGIN
-	SET LOCAL mig_control.guard = off;
+	SET LOCAL mig_control.own_statements = 1;
 	ALTER TABLE t DISABLE TRIGGER USER;
 	EXECUTE statements;
 	ALTER TABLE t ENABLE ALWAYS TRIGGER "~mig_sync";
@@ -57,20 +57,21 @@ CALL bypass('UPDATE t SET price = 7 WHERE id = 3; INSERT INTO t VALUES (2000, 1.
 CALL mt.wait_for('SELECT count(*) = 2 FROM mig.drift WHERE name = ''drift''');
 SELECT relation, key, column_name, kind, old_value, new_value, expected, error, gone_at FROM mig.drift WHERE name = 'drift' ORDER BY key;
 SELECT divergent, paused FROM mig_status('drift');
-SELECT kind, coalesce(detail -> 'samples', detail -> 'changes') FROM events WHERE kind <> 'bypass';
+SELECT s AS alarmed FROM events, jsonb_array_elements(detail -> 'samples') s WHERE kind = 'drift' ORDER BY s -> 'key';
+SELECT count(*) AS alarms FROM events WHERE kind = 'drift' \gset
 -- They stay what they are: no news
 CALL cycle();
-SELECT divergent, (SELECT count(*) FROM events WHERE kind = 'drift') AS alarms, (SELECT count(*) FROM mig.drift WHERE name = 'drift') AS known FROM mig_status('drift');
+SELECT divergent, (SELECT count(*) FROM events WHERE kind = 'drift') - :alarms AS alarms, (SELECT count(*) FROM mig.drift WHERE name = 'drift') AS known FROM mig_status('drift');
 SELECT last_pass_clean FROM mig.watch WHERE name = 'drift';
 -- Corrected, they are gone; the history stays
 UPDATE t SET price = 8 WHERE id IN (3, 2000);
 CALL mt.wait_for('SELECT count(gone_at) = 2 FROM mig.drift WHERE name = ''drift''');
 SELECT divergent FROM mig_status('drift');
-SELECT kind, detail FROM events WHERE kind = 'drift gone' LIMIT 1;
+SELECT kind, sum((detail ->> 'rows')::int) AS rows FROM events WHERE kind = 'drift gone' GROUP BY 1;
 -- And news when it happens again
 CALL bypass('UPDATE drift.t SET price = 9 WHERE id = 3');
 CALL mt.wait_for('SELECT count(*) = 3 FROM mig.drift WHERE name = ''drift''');
-SELECT count(*) AS alarms FROM events WHERE kind = 'drift' AND detail -> 'samples' -> 0 -> 'key' = '{"id": 3}';
+SELECT count(*) AS alarms FROM events WHERE kind = 'drift' AND detail -> 'samples' @> '[{"key": {"id": 3}}]';
 
 -- Who may not read the table does not see its rows
 CREATE ROLE regress_drift;

@@ -12,6 +12,7 @@
 #include "base/shmem.h"
 #include "control/guard.h"
 #include "control/launcher.h"
+#include "pace/consumers.h"
 #include "pace/latency.h"
 #include "pace/signal.h"
 #include "route/passage.h"
@@ -33,6 +34,7 @@ _PG_init(void)
 	{
 		shmem_install();
 		latency_install();
+		consumers_install();
 		launcher_register();
 	}
 }

@@ -15,6 +15,8 @@
 #include "api/arguments.h"
 #include "base/lock.h"
 #include "base/sql.h"
+#include "control/abort.h"
+#include "control/gate.h"
 #include "pace/horizon.h"
 #include "pace/signal.h"
 #include "pace/window.h"
@@ -70,7 +72,9 @@ settle_options(const char *options, const Migration *mig)
 	char	   *windows = windows_settle(option_json(options, "window"));
 
 	signals_check_options(option_json(options, "throttle"), mig ? mig->owner : GetUserId(), mig ? mig->settings : NULL);
+	abort_check_options(option_json(options, "abort_if"));
 	horizon_check_option(option_text(options, "on_held_horizon"));
+	gates_check_options(options, mig ? mig->owner : GetUserId(), mig ? mig->settings : NULL);
 	if (windows)
 		options = sql_textp("SELECT ($1 || jsonb_build_object('window', $2))::text", P_jsonb(options), P_jsonb(windows));
 	return (char *) options;

@@ -19,6 +19,7 @@
 #include "base/sql.h"
 #include "compile/plan.h"
 #include "control/finish.h"
+#include "control/gate.h"
 #include "control/lifecycle.h"
 #include "store/options.h"
 #include "store/pace_state.h"
@@ -175,6 +176,11 @@ mig_complete(PG_FUNCTION_ARGS)
 				 errmsg("migration \"%s\" is paused", mig->name),
 				 mig->error || mig->reason ? errdetail("Reason: %s.", mig->error ? mig->error : mig->reason) : 0,
 				 errhint("Call mig_resume('%s') first.", mig->name)));
+	if (mig->phase == PHASE_READY)
+	{
+		finish_check_turn(mig);
+		gates_require(mig, PHASE_COMPLETING, !PG_ARGISNULL(1) && PG_GETARG_BOOL(1), reason);
+	}
 	if (finish_complete(mig, reason_detail(reason)))
 		PG_RETURN_TEXT_P(cstring_to_text("completed"));
 	shmem_wake_at_commit();

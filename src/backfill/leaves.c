@@ -26,6 +26,8 @@ leaves_of(Oid relid)
 	List	   *leaves = NIL;
 	ListCell   *lc;
 
+	if (get_rel_relkind(relid) == '\0')
+		return NIL;
 	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
 	{
 		Oid			leaf = lfirst_oid(lc);

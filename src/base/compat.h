@@ -66,6 +66,15 @@ typedef JsonParseErrorType MigJsonResult;
 #define mig_key_without_overlaps(constraint)	((constraint)->without_overlaps)
 #endif
 
+/* 16 took the privileges that a statement needs of a relation out of its range table */
+#if PG_VERSION_NUM < 160000
+#define mig_rte_required_perms(stmt, rte)	((rte)->requiredPerms)
+#else
+#include "parser/parse_relation.h"
+#define mig_rte_required_perms(stmt, rte) \
+	((rte)->perminfoindex ? getRTEPermissionInfo((stmt)->permInfos, (rte))->requiredPerms : 0)
+#endif
+
 /* 18 took the parameter execute_once from ExecutorRun; to be used behind the last parameter or argument */
 #if PG_VERSION_NUM < 180000
 #define MIG_EXECUTE_ONCE_PARAM	, bool execute_once

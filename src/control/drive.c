@@ -21,7 +21,9 @@
 #include "compile/plan.h"
 #include "control/drive.h"
 #include "control/finish.h"
+#include "control/gate.h"
 #include "control/lifecycle.h"
+#include "control/lookout.h"
 #include "control/steps.h"
 #include "control/utility.h"
 #include "control/vacuum.h"
@@ -38,6 +40,7 @@
 
 #define RETRY_MS		200		/* until a batch of one page tries again */
 #define DISK_FULL_MS	1000	/* until anything tries again */
+#define GATES_MS		2000	/* between two times that closed gates are asked */
 #define LATER_MS		1000	/* until the watch tries again that could not even say what is wrong */
 
 /* What a unit works on, and how it ended */
@@ -72,6 +75,27 @@ completes_itself(const Migration *mig)
 	char	   *value = mig->error ? NULL : option_text(mig->options, "auto_complete");
 
 	return value && strcmp(value, "true") == 0;
+}
+
+/* Are the gates before a phase open? Where not, that is what the migration waits for; they are asked again after a while. */
+static bool
+gates_are_open(Unit *u, MigPhase before)
+{
+	char	   *closed = gates_closed_text(gates_ask(u->mig, before, GATES_AT_PRESENT));
+
+	migration_set_waiting(u->mig->id, closed);
+	if (closed)
+		pace_hold(u->mig->id, GATES_MS);
+	return closed == NULL;
+}
+
+/* Is a group the swap, the end of the plan? */
+static bool
+is_swap(const Migration *mig, List *group)
+{
+	Step	   *last = llast(group);
+
+	return last->phase == STEP_CONTRACT && ((Step *) llast(steps_of(mig->id)))->no == last->no;
 }
 
 /*
@@ -157,6 +181,7 @@ conclude_check(Unit *u)
 	else
 		migration_set_pause(mig->id, true, "failed", text);
 	event_write(mig->id, "failed", step_detail(s, psprintf(", \"divergent\": " INT64_FORMAT ", \"failing\": " INT64_FORMAT, divergent, missing)));
+	(void) lookout(migration_by_id(mig->id), true); /* a limit of abort_if may have been passed by that */
 }
 
 /* Nothing but ranges that were put aside is left of a table. */
@@ -288,6 +313,18 @@ strongest_step(List *steps)
 	return strongest;
 }
 
+/* One text member of a detail. */
+static char *
+member(const char *key, const char *value)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, ", \"%s\": ", key);
+	escape_json(&buf, value);
+	return buf.data;
+}
+
 /* Run a group of SQL steps. */
 static void
 run_group(Unit *u)
@@ -298,6 +335,18 @@ run_group(Unit *u)
 	double		ms;
 	Step	   *next;
 
+	if (is_swap(mig, steps))
+	{
+		char	   *closed = gates_closed_after_all(mig);
+
+		if (closed)
+		{
+			take_fence_down(mig);
+			migration_set_pause(mig->id, false, NULL, psprintf("%s; call mig_complete when it is open", closed));
+			event_write(mig->id, "failed", step_detail(s, member("gate", closed)));
+			return;
+		}
+	}
 	/* what clients are shown must not be taken back by a crash; also, a worker's commits are asynchronous otherwise */
 	(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	if (s->phase == STEP_EXPAND)
@@ -355,6 +404,9 @@ run_unit(Unit *u)
 {
 	bool		paced = is_paced(u->mig, u->step);
 
+	u->result = DRIVE_WAIT;
+	if (u->mig->phase == PHASE_READY && !gates_are_open(u, PHASE_COMPLETING))
+		return;					/* it completes itself, when it may */
 	u->result = DRIVE_PROGRESS;
 	if (!enter_phase_of(u->mig, u->step) || paced != is_paced(u->mig, u->step))
 		return;					/* a phase may begin at any time, its work may not */
@@ -370,7 +422,7 @@ run_unit(Unit *u)
 			run_paced(u);
 			break;
 		case STEP_SQL:
-			if (u->step->phase == STEP_OPEN && (!predecessor_is_ready(u) || !snapshots_are_new(u)))
+			if (u->step->phase == STEP_OPEN && (!predecessor_is_ready(u) || !snapshots_are_new(u) || !gates_are_open(u, PHASE_READY)))
 				u->result = DRIVE_WAIT;
 			else
 				run_group(u);
@@ -546,6 +598,11 @@ drive_once(int64 migration_id, bool *looked)
 	Unit		u = {.mig = migration_by_id(migration_id)};
 	ErrorData  *error = NULL;
 
+	if (u.mig && lookout(u.mig, false))
+	{
+		txn_next();
+		u.mig = migration_by_id(migration_id);
+	}
 	if (u.mig && u.mig->override_over)
 		overrides_end(migration_id, false);
 	if (u.mig == NULL || u.mig->paused || lifecycle_ended(u.mig->phase) || (u.mig->phase == PHASE_READY && !completes_itself(u.mig)))

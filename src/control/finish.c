@@ -45,6 +45,12 @@ check_turn(const Migration *mig, const Migration *first, const char *call)
 				 errhint("Call %s('%s') first.", call, first->name)));
 }
 
+void
+finish_check_turn(const Migration *mig)
+{
+	check_turn(mig, chain_predecessor(mig), "mig_complete");
+}
+
 bool
 finish_complete(Migration *mig, const char *detail)
 {
@@ -52,7 +58,7 @@ finish_complete(Migration *mig, const char *detail)
 	double		ms;
 	ListCell   *lc;
 
-	check_turn(mig, chain_predecessor(mig), "mig_complete");
+	finish_check_turn(mig);
 	if (mig->phase == PHASE_COMPLETING)
 		return false;
 	foreach(lc, contract)

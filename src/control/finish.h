@@ -10,7 +10,10 @@
 #include "postgres.h"
 #include "store/state.h"
 
-/* Begin to complete; true when that could be done at once (no rule has to be validated). */
+/* Raise 55000 when another migration of the schema has to be completed first. */
+extern void finish_check_turn(const Migration *mig);
+
+/* Begin to complete, its gates being open; true when that could be done at once (no rule has to be validated). */
 extern bool finish_complete(Migration *mig, const char *detail);
 
 /* Undo all that was done, in one short transaction; an index build that runs is cancelled. */

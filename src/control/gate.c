@@ -11,11 +11,13 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/timestamp.h"
 
 #include "base/ask.h"
 #include "base/sql.h"
 #include "base/txn.h"
 #include "control/gate.h"
+#include "pace/consumers.h"
 #include "store/options.h"
 #include "store/pass.h"
 #include "store/proof.h"
@@ -24,6 +26,7 @@
 #include "verify/seal.h"
 
 #define SQL_TIMEOUT_MS	5000	/* of a gate's query, unless it says otherwise */
+#define CONSUMER_IDLE_S	600		/* a session that has not used it for so long has left it */
 #define LONGEST_SQL_MS	(10 * 60 * 1000)
 
 /* A gate that is being asked */
@@ -32,6 +35,7 @@ typedef struct Asking
 	const Migration *mig;
 	GateLook	look;
 	const char *spec;			/* its JSON object in options.gates, "{}" if there is none */
+	bool		named;			/* is there one? */
 	Gate	   *gate;			/* closed, until it says otherwise */
 } Asking;
 
@@ -196,8 +200,33 @@ ask_cooling(Asking *a)
 {
 	double		limit = option_seconds(option_text(a->mig->in_effect, "cooling_period"), "cooling_period");
 	double		age = migration_ready_seconds(a->mig->id);
+	TimestampTz written = consumers_last_old_write(a->mig);
+	double		since = (GetCurrentTimestamp() - written) / 1000000.0;
 
-	found(a, limit < 0 || age >= limit, age < 0 ? "not ready" : seconds_text(age), limit < 0 ? NULL : seconds_text(limit));
+	if (limit < 0)
+		found(a, true, NULL, NULL);
+	else if (written == 0)
+		found(a, false, "it is not known when the old version was last written", seconds_text(limit));
+	else
+		found(a, Min(age, since) >= limit, age < 0 ? "not ready" : seconds_text(Min(age, since)), seconds_text(limit));
+}
+
+/* consumers: no session that is still there has used the old version of late. Asked for by being named. */
+static void
+ask_consumers(Asking *a)
+{
+	char	   *idle = option_text(a->spec, "idle");
+	double		seconds = idle ? option_seconds(idle, "gates.consumers.idle") : CONSUMER_IDLE_S;
+	char	   *who = NULL;
+	int			n;
+
+	if (!a->named)
+	{
+		found(a, true, NULL, NULL);
+		return;
+	}
+	n = consumers_using_old(a->mig, (int64) (seconds * 1000), &who);
+	found(a, n == 0, n < 0 ? who : n == 0 ? "nobody" : psprintf("%s: %s", count_text(n, "session"), who), psprintf("nobody within %s", seconds_text(seconds)));
 }
 
 /* How many approvals there have to be. */
@@ -238,6 +267,7 @@ static const struct
 	{"min_age", ask_min_age, "limit"},
 	{"cooling_period", ask_cooling, ""},
 	{"approval", ask_approval, "count"},
+	{"consumers", ask_consumers, "idle"},
 };
 
 /* Is it a built-in gate's name? Its place, or -1. */
@@ -293,7 +323,7 @@ ask_builtins(const Migration *mig, GateLook look)
 	for (int i = 0; i < lengthof(builtin_gates); i++)
 	{
 		char	   *spec = specs ? option_json(specs, builtin_gates[i].name) : NULL;
-		Asking		a = {.mig = mig,.look = look,.spec = spec ? spec : "{}"};
+		Asking		a = {.mig = mig,.look = look,.spec = spec ? spec : "{}",.named = spec != NULL};
 		ErrorData  *error;
 
 		a.gate = make_gate(builtin_gates[i].name, PHASE_COMPLETING, a.spec);
@@ -411,6 +441,17 @@ gates_require(const Migration *mig, MigPhase before, bool force, const char *rea
 	event_write(mig->id, "forced", sql_textp("SELECT jsonb_build_object('gates', $1, 'reason', $2)::text", P_jsonb(psprintf("[%s]", forced.data)), P_text(reason)));
 }
 
+char *
+gates_closed_after_all(const Migration *mig)
+{
+	bool		forced = admin_queryp("SELECT FROM mig.event e WHERE e.migration_id = $1 AND e.kind = 'forced' AND e.id > (SELECT max(r.id) FROM mig.event r"
+									  " WHERE r.migration_id = $1 AND r.kind = 'phase' AND r.detail ->> 'to' = 'ready')", P_int8(mig->id))->n > 0;
+	StringInfoData passed;
+
+	initStringInfo(&passed);
+	return gates_closed_text(find_barriers(gates_ask(mig, PHASE_COMPLETING, GATES_AT_PRESENT), forced, &passed));
+}
+
 bool
 gate_is_approver(const Migration *mig)
 {
@@ -431,7 +472,7 @@ gate_option_error(const char *name, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("gates.%s: %s", name, what),
-			 errhint("Built-in gates are backfill, aside, verified, constraints, checks, min_age, cooling_period and approval; any other has a query as \"sql\".")));
+			 errhint("Built-in gates are backfill, aside, verified, constraints, checks, min_age, cooling_period, approval and consumers; any other has a query as \"sql\".")));
 }
 
 /* Check the keys of a gate. */
@@ -488,6 +529,7 @@ check_gate(const char *name, const char *type, const char *spec, Oid owner, cons
 	}
 	check_gate_keys(name, spec, psprintf(" %s ", builtin_gates[builtin].keys));
 	(void) option_seconds(option_text(spec, "limit"), psprintf("gates.%s.limit", name));
+	(void) option_seconds(option_text(spec, "idle"), psprintf("gates.%s.idle", name));
 	count = option_text(spec, "count");
 	if (count && (strspn(count, "0123456789") != strlen(count) || strlen(count) > 3 || atoi(count) < 1))
 		gate_option_error(name, psprintf("\"count\" must be between 1 and 999, not %s", count));

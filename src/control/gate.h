@@ -29,6 +29,9 @@ extern char *gates_closed_text(const List *gates);
  */
 extern void gates_require(const Migration *mig, MigPhase before, bool force, const char *reason);
 
+/* Just before the swap: is one closed that was not passed by force since the migration was last ready? In words; NULL: none is. */
+extern char *gates_closed_after_all(const Migration *mig);
+
 /* Raise 22023, with the path, for options (JSON text) whose gates, cooling_period or approvers are wrong; a gate's SQL has to compile for that role under those settings. */
 extern void gates_check_options(const char *options, Oid owner, const char *settings);
 

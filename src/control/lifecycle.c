@@ -13,6 +13,7 @@
 #include "base/shmem.h"
 #include "base/sql.h"
 #include "control/lifecycle.h"
+#include "pace/latency.h"
 #include "store/fence.h"
 
 #define MAY(phase) (1 << (phase))
@@ -91,6 +92,9 @@ lifecycle_enter(Migration *mig, MigPhase to, const char *detail)
 	/* the next of the schema may have waited for that */
 	if (to == PHASE_READY || to == PHASE_COMPLETED)
 		shmem_wake_at_commit();
+	/* should that be taken back, the next look at its clients watches them again */
+	if (lifecycle_ended(to))
+		latency_unwatch(mig->id);
 	mig->phase = to;
 	mig->was_ready = mig->was_ready || to == PHASE_READY;
 }

@@ -20,6 +20,7 @@
 #include "base/txn.h"
 #include "control/background.h"
 #include "control/drive.h"
+#include "control/lookout.h"
 #include "control/utility.h"
 #include "control/worker.h"
 #include "pace/pace.h"
@@ -177,9 +178,11 @@ leader_round(Leader *leader)
 
 			DriveResult r;
 
-			if (mig->paused)	/* whoever resumes it wakes us */
+			if (mig->paused && !lookout_is_due(mig))	/* whoever resumes it wakes us */
 				continue;
 			r = drive_rests(mig) ? DRIVE_WATCH : drive_slice(mig, true);
+			if (r == DRIVE_REST && (!mig->paused || mig->error) && lookout_is_needed(mig))
+				r = DRIVE_WAIT;
 			result = Min(result, r);
 		}
 	}

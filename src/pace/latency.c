@@ -1,13 +1,13 @@
 /*
  * latency.c
- *		Times the clients' statements on migrating tables, and keeps what they took in shared memory.
+ *		Times the clients' statements on migrating tables, keeps what they took in shared memory, and tells which version they use.
  *
  * Owns struct Shared. Its LWLock protects the slots but for their atomic fields, to which sessions add without it: at worst a statement is counted for
  * a slot that has changed hands meanwhile. `generation` tells sessions that there are other tables to watch; each keeps those of its database.
  *
  * A statement counts once: those that run inside it, in functions and triggers, are part of it. What is timed is ExecutorRun, which waits for rows,
  * buffers and the client, and for a write also ExecutorFinish, in which the AFTER triggers run, and the commit, if it is the last of its transaction. The
- * time between two fetches from a cursor, or before a COMMIT, is the client's own.
+ * time between two fetches from a cursor, or before a COMMIT, is the client's own. Which version is used is told of inner statements, too: a function's are the client's.
  */
 #include "base/compat.h"
 
@@ -24,11 +24,14 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/txn.h"
+#include "pace/consumers.h"
 #include "pace/latency.h"
 
 #define SHMEM_NAME		"mig_control latency"
 #define SLOTS			32
-#define SLOT_TABLES		256
+#define SLOT_RELATIONS	1024
+#define STATEMENT_SLOTS	4		/* migrations whose tables one statement names */
 #define BUCKETS			240		/* of microseconds, 8 to each power of two, up to 2^32 */
 #define ENOUGH			200		/* statements that are kept however old they are */
 #define SOME			5		/* statements that show that there are clients */
@@ -53,14 +56,16 @@ typedef struct Slot
 	Oid			database;
 	uint64		incarnation;	/* changes hands: grows */
 	pg_atomic_uint64 until;		/* end of the lease, a TimestampTz */
+	TimestampTz since;			/* when the migration got it */
 	TimestampTz read_at;
 	pg_atomic_uint32 drivers;	/* that work on it now */
 	pg_atomic_uint32 works;		/* how often one has begun to */
 	TimestampTz calm_from;		/* the last attempt to learn how clients do without us; 0: none */
 	Histogram	lately;
 	Histogram	resting;
-	int			ntables;
-	Oid			tables[SLOT_TABLES];
+	int			nviews;
+	int			nrelations;
+	Oid			relations[SLOT_RELATIONS];	/* the new version's views, then tables */
 } Slot;
 
 typedef struct Shared
@@ -71,12 +76,41 @@ typedef struct Shared
 	Slot		slots[SLOTS];
 } Shared;
 
-/* A table to watch, for this session */
+/* A relation to watch, for this session */
 typedef struct Watch
 {
 	Oid			relid;
 	Slot	   *slot;
+	bool		view;			/* of the new version */
 } Watch;
+
+/* What a statement does to a migration's tables */
+typedef struct Use
+{
+	Slot	   *slot;
+	bool		table;			/* names one, itself or by way of views */
+	bool		write;			/* and writes it */
+	bool		view;			/* names a view of the new version */
+	bool		view_write;		/* and writes through it */
+} Use;
+
+/* Those of a statement */
+typedef struct Uses
+{
+	int			n;
+	Use			use[STATEMENT_SLOTS];
+} Uses;
+
+/* Those that were told, until it ends: reads and writes of either version */
+typedef struct Notes
+{
+	int			n;
+	struct
+	{
+		ConsumerPlace *place;
+		bool		write;
+	}			note[STATEMENT_SLOTS * 2];
+} Notes;
 
 /* A statement that is being timed */
 typedef struct Timed
@@ -87,6 +121,7 @@ typedef struct Timed
 	uint32		works;
 	instr_time	start;
 	uint64		us;
+	Notes		notes;
 } Timed;
 
 static Shared *shared = NULL;
@@ -299,26 +334,41 @@ latency_read(int64 migration_id, Latency *lately, Latency *resting, bool *calm)
 
 /* Give a slot to a migration. The lock is held exclusively. */
 static void
-slot_take(Slot *slot, int64 migration_id, List *relids)
+slot_take(Slot *slot, int64 migration_id)
 {
-	ListCell   *lc;
-
 	slot->migration_id = migration_id;
 	slot->database = MyDatabaseId;
 	slot->incarnation = ++shared->incarnations;
-	slot->read_at = GetCurrentTimestamp();
+	slot->since = GetCurrentTimestamp();
+	slot->read_at = slot->since;
 	slot->calm_from = 0;
 	pg_atomic_write_u32(&slot->drivers, 0);
 	histogram_init(&slot->lately);
 	histogram_init(&slot->resting);
-	slot->ntables = 0;
-	foreach(lc, relids)
-		if (slot->ntables < SLOT_TABLES)
-			slot->tables[slot->ntables++] = lfirst_oid(lc);
+	slot->nviews = 0;
+	slot->nrelations = 0;
+}
+
+/* A slot's relations are these from now on; true when they were others. The lock is held exclusively. */
+static bool
+slot_set_relations(Slot *slot, List *tables, List *views)
+{
+	List	   *all = list_concat_copy(views, tables);
+	int			n = Min(list_length(all), SLOT_RELATIONS);
+	bool		changed = n != slot->nrelations || slot->nviews != list_length(views);
+
+	for (int i = 0; i < n; i++)
+	{
+		changed = changed || slot->relations[i] != list_nth_oid(all, i);
+		slot->relations[i] = list_nth_oid(all, i);
+	}
+	slot->nrelations = n;
+	slot->nviews = Min(list_length(views), n);
+	return changed;
 }
 
 bool
-latency_watch(int64 migration_id, List *relids)
+latency_watch(int64 migration_id, List *tables, List *views)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Slot	   *slot;
@@ -329,18 +379,51 @@ latency_watch(int64 migration_id, List *relids)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = slot_find(migration_id);
 	watched = slot != NULL;
-	for (int i = 0; i < SLOTS && slot == NULL && relids != NIL; i++)
+	for (int i = 0; i < SLOTS && slot == NULL && tables != NIL; i++)
 		if (!slot_is_leased(&shared->slots[i], now))
 		{
 			slot = &shared->slots[i];
-			slot_take(slot, migration_id, relids);
+			slot_take(slot, migration_id);
 		}
 	if (slot)
 		pg_atomic_write_u64(&slot->until, (uint64) TimestampTzPlusMilliseconds(now, LATENCY_LEASE_MS));
-	if (slot && !watched)
+	if (slot && tables != NIL && slot_set_relations(slot, tables, views))
 		pg_atomic_fetch_add_u64(&shared->generation, 1);
 	LWLockRelease(shared->lock);
 	return watched;
+}
+
+void
+latency_unwatch(int64 migration_id)
+{
+	Slot	   *slot;
+
+	if (shared == NULL)
+		return;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = slot_find(migration_id);
+	if (slot)
+	{
+		pg_atomic_write_u64(&slot->until, 0);
+		pg_atomic_fetch_add_u64(&shared->generation, 1);
+	}
+	LWLockRelease(shared->lock);
+}
+
+TimestampTz
+latency_watched_since(int64 migration_id)
+{
+	TimestampTz since = 0;
+	Slot	   *slot;
+
+	if (shared == NULL)
+		return 0;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	slot = slot_find(migration_id);
+	if (slot)
+		since = slot->since;
+	LWLockRelease(shared->lock);
+	return since;
 }
 
 void
@@ -396,12 +479,12 @@ compare_watches(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Learn which tables of this database are watched now. */
+/* Learn which relations of this database are watched now. */
 static void
 learn_watches(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int			n = 0;
+	int			most = 0;
 
 	if (watches)
 		pfree(watches);
@@ -410,25 +493,24 @@ learn_watches(void)
 	LWLockAcquire(shared->lock, LW_SHARED);
 	known_generation = pg_atomic_read_u64(&shared->generation);
 	for (int i = 0; i < SLOTS; i++)
+		most += shared->slots[i].database == MyDatabaseId ? shared->slots[i].nrelations : 0;
+	if (most > 0)
+		watches = MemoryContextAlloc(TopMemoryContext, sizeof(Watch) * most);
+	for (int i = 0; i < SLOTS; i++)
 	{
 		Slot	   *slot = &shared->slots[i];
 
 		if (slot->database != MyDatabaseId || !slot_is_leased(slot, now))
 			continue;
-		if (watches == NULL)
-			watches = MemoryContextAlloc(TopMemoryContext, sizeof(Watch) * SLOTS * SLOT_TABLES);
-		for (int t = 0; t < slot->ntables; t++)
-			watches[n++] = (Watch) {slot->tables[t], slot};
+		for (int t = 0; t < slot->nrelations; t++)
+			watches[nwatches++] = (Watch) {slot->relations[t], slot, t < slot->nviews};
 	}
 	LWLockRelease(shared->lock);
-	if (n == 0)
-		return;
-	watches = repalloc(watches, sizeof(Watch) * n);
-	qsort(watches, n, sizeof(Watch), compare_watches);
-	nwatches = n;
+	if (nwatches > 0)
+		qsort(watches, nwatches, sizeof(Watch), compare_watches);
 }
 
-/* Is there a table of this session's database to watch, and is the session a client? */
+/* Is there a relation of this session's database to watch, and is the session a client? */
 static bool
 is_watching(void)
 {
@@ -437,29 +519,161 @@ is_watching(void)
 	return nwatches > 0 && working_on == NULL;
 }
 
-/* The slot of the first watched table that a statement names; NULL if there is none. Forgets the tables when that slot's lease has ended. */
-static Slot *
-slot_of(const QueryDesc *query)
+/* The watch of a relation; NULL: none. It may be one of several: of a table under successive migrations. */
+static Watch *
+watch_find(Oid relid)
 {
+	Watch		key = {.relid = relid};
+
+	return bsearch(&key, watches, nwatches, sizeof(Watch), compare_watches);
+}
+
+/* The place for a slot among those that a statement uses; NULL when there are too many. */
+static Use *
+use_of(Uses *uses, Slot *slot)
+{
+	for (int i = 0; i < uses->n; i++)
+		if (uses->use[i].slot == slot)
+			return &uses->use[i];
+	if (uses->n == STATEMENT_SLOTS)
+		return NULL;
+	memset(&uses->use[uses->n], 0, sizeof(Use));
+	uses->use[uses->n].slot = slot;
+	return &uses->use[uses->n++];
+}
+
+/* An entry of a statement's range table names a watched relation. */
+static void
+add_use(Uses *uses, const Watch *watch, bool result, bool write_checked)
+{
+	Use		   *use = use_of(uses, watch->slot);
+
+	if (use == NULL)
+		return;
+	if (watch->view)
+	{
+		use->view = true;
+		use->view_write = use->view_write || write_checked;
+	}
+	else
+	{
+		use->table = true;
+		use->write = use->write || result;
+	}
+}
+
+/* What a statement does to the tables of migrations. Forgets what is watched when a slot's lease has ended. */
+static void
+find_uses(const QueryDesc *query, Uses *uses)
+{
+	const PlannedStmt *stmt = query->plannedstmt;
+	TimestampTz now = 0;
+	int			rti = 0;
 	ListCell   *lc;
 
-	foreach(lc, query->plannedstmt->rtable)
+	foreach(lc, stmt->rtable)
 	{
 		RangeTblEntry *rte = lfirst(lc);
-		Watch		key = {.relid = rte->relid};
-		Watch	   *watch;
+		Watch	   *watch = OidIsValid(rte->relid) ? watch_find(rte->relid) : NULL;
 
-		if (!OidIsValid(rte->relid))
-			continue;
-		watch = bsearch(&key, watches, nwatches, sizeof(Watch), compare_watches);
+		rti++;
 		if (watch == NULL)
 			continue;
-		if (slot_is_leased(watch->slot, GetCurrentTimestamp()))
-			return watch->slot;
-		learn_watches();
-		return NULL;
+		if (now == 0)
+			now = GetCurrentTimestamp();
+		if (!slot_is_leased(watch->slot, now))
+		{
+			uses->n = 0;
+			learn_watches();
+			return;
+		}
+		add_use(uses, watch, list_member_int(stmt->resultRelations, rti),
+				(mig_rte_required_perms(stmt, rte) & (ACL_INSERT | ACL_UPDATE | ACL_DELETE)) != 0);
 	}
+}
+
+/* The slot that a statement is timed for: the first one's of which it names a table; NULL: none. */
+static Slot *
+timed_slot(const Uses *uses)
+{
+	for (int i = 0; i < uses->n; i++)
+		if (uses->use[i].table)
+			return uses->use[i].slot;
 	return NULL;
+}
+
+/* Tell of one use. */
+static void
+note(Notes *notes, const Slot *slot, bool old, bool write)
+{
+	ConsumerPlace *place = consumer_begin(slot->migration_id, old, write);
+
+	if (place)
+	{
+		notes->note[notes->n].place = place;
+		notes->note[notes->n++].write = write;
+	}
+}
+
+/*
+ * Tell which versions a statement uses. One that writes a table and names a view of the new version without writing through it uses both. Restricted operations, and
+ * lookups of foreign keys, which are without row-level security, are nobody's use of a version.
+ */
+static void
+notes_begin(Notes *notes, const Uses *uses)
+{
+	if (InSecurityRestrictedOperation() || InNoForceRLSOperation())
+		return;
+	for (int i = 0; i < uses->n; i++)
+	{
+		const Use  *use = &uses->use[i];
+		bool		through = use->write && use->view_write;
+
+		if (use->view)
+			note(notes, use->slot, false, through);
+		if (use->table && (!use->view || (use->write && !through)))
+			note(notes, use->slot, true, use->write);
+	}
+}
+
+/* The statement has ended, but for its AFTER triggers. */
+static void
+notes_end(Notes *notes, bool failed)
+{
+	for (int i = 0; i < notes->n; i++)
+		consumer_end(notes->note[i].place, notes->note[i].write, failed);
+}
+
+/* Is the error that is being raised one that a version can be to blame for? Not what may pass, was asked for, or says that a version is closed. */
+static bool
+is_blamed(void)
+{
+	int			code = geterrcode();
+
+	return !txn_is_retryable(code) && ERRCODE_TO_CATEGORY(code) != ERRCODE_OPERATOR_INTERVENTION && code != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+}
+
+/* A write that has been noted fails in its AFTER triggers. */
+static void
+notes_failed(const Notes *notes)
+{
+	for (int i = 0; i < notes->n && is_blamed(); i++)
+		if (notes->note[i].write)
+			consumer_failed(notes->note[i].place);
+}
+
+void
+latency_note(Oid relid, bool write)
+{
+	Uses		uses = {0};
+	Notes		notes = {0};
+	Watch	   *watch;
+
+	if (shared == NULL || !is_watching() || (watch = watch_find(relid)) == NULL || !slot_is_leased(watch->slot, GetCurrentTimestamp()))
+		return;
+	add_use(&uses, watch, write, false);
+	notes_begin(&notes, &uses);
+	notes_end(&notes, false);
 }
 
 /* Begin to time a statement, or a part of it. */
@@ -506,19 +720,53 @@ run_next(QueryDesc *query, ScanDirection direction, uint64 count MIG_EXECUTE_ONC
 		standard_ExecutorRun(query, direction, count MIG_EXECUTE_ONCE_ARG);
 }
 
-/* ExecutorRun hook: time it if it is a client's statement on a watched table. One that fails has kept its client waiting, too. */
+/* It has raised: that has kept its client waiting, too. */
+static void
+timed_failed(Timed *t)
+{
+	timed_end(t);
+	timed_count(t);
+	notes_end(&t->notes, is_blamed());
+}
+
+/* A statement that names watched relations inside one that is timed, or names none of the tables. */
+static void
+run_noted(QueryDesc *query, ScanDirection direction, uint64 count MIG_EXECUTE_ONCE_PARAM, Notes *notes)
+{
+	PG_TRY();
+	{
+		run_next(query, direction, count MIG_EXECUTE_ONCE_ARG);
+	}
+	PG_CATCH();
+	{
+		notes_end(notes, !running && is_blamed());
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	notes_end(notes, false);
+}
+
+/* ExecutorRun hook: time it if it is a client's statement on a watched table, and tell which version it uses. */
 static void
 time_executor_run(QueryDesc *query, ScanDirection direction, uint64 count MIG_EXECUTE_ONCE_PARAM)
 {
 	Timed		t = {.query = query};
+	Uses		uses = {0};
 
 	if (unfinished.query == query)
 		unfinished.query = NULL;	/* it never was, and memory is used again */
-	if (!running && is_watching())
-		t.slot = slot_of(query);
-	if (t.slot == NULL)
+	if (is_watching())
+		find_uses(query, &uses);
+	if (uses.n == 0)
 	{
 		run_next(query, direction, count MIG_EXECUTE_ONCE_ARG);
+		return;
+	}
+	notes_begin(&t.notes, &uses);
+	t.slot = running ? NULL : timed_slot(&uses);
+	if (t.slot == NULL)
+	{
+		run_noted(query, direction, count MIG_EXECUTE_ONCE_ARG, &t.notes);
 		return;
 	}
 	timed_begin(&t);
@@ -528,12 +776,12 @@ time_executor_run(QueryDesc *query, ScanDirection direction, uint64 count MIG_EX
 	}
 	PG_CATCH();
 	{
-		timed_end(&t);
-		timed_count(&t);
+		timed_failed(&t);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	timed_end(&t);
+	notes_end(&t.notes, false);
 	if (query->operation == CMD_SELECT)
 		timed_count(&t);
 	else
@@ -602,6 +850,7 @@ time_executor_finish(QueryDesc *query)
 	{
 		timed_end(&t);
 		timed_count(&t);
+		notes_failed(&t.notes);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

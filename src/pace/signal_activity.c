@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "base/sql.h"
+#include "pace/clients.h"
 #include "pace/signal.h"
 #include "pace/signal_readers.h"
 
@@ -34,10 +35,6 @@ typedef struct Activity
 	TimestampTz clients_at;		/* when clients were last seen to have done something just before */
 } Activity;
 
-/* Is a row a of pg_stat_get_activity() a client, and not one that drives or waits for migrations? */
-#define IS_CLIENT "a.backend_type IN ('client backend', 'parallel worker') AND a.pid <> pg_backend_pid()" \
-	" AND a.query !~* '^\\s*CALL\\s+(pg_catalog\\s*\\.\\s*)?mig_(run|tick|wait)\\M'"
-
 /*
  * Clients at work are those that use, or wait for, the machine: not those that wait for a lock or sleep. A vacuum's query text is the autovacuum
  * worker's own.
@@ -47,7 +44,7 @@ static const char activity_sql[] =
 " coalesce(bool_or(client AND (active OR state_change > clock_timestamp() - interval '5 s')), false)"
 " FROM (SELECT *, client AND active AND coalesce(wait_event_type NOT IN ('Activity', 'Client', 'Extension', 'Lock', 'Timeout'), true) AS at_work"
 " FROM (SELECT a.wait_event_type, a.wait_event, a.state_change, a.state IN ('active', 'fastpath function call') AS active,"
-" " IS_CLIENT " AS client,"
+" " CLIENTS_A " AS client,"
 " CASE WHEN a.backend_type = 'autovacuum worker' AND a.query LIKE '%(to prevent wraparound)'"
 " THEN (SELECT p.pid FROM pg_stat_get_progress_info('VACUUM') p WHERE p.pid = a.pid AND p.datid = a.datid"
 " AND p.relid IN (SELECT unnest(ARRAY[c.oid, c.reltoastrelid]) FROM pg_class c WHERE c.oid = $1)) END AS vacuum"
@@ -164,7 +161,7 @@ signal_note_waiters(void)
 		return false;
 	pgstat_clear_backend_activity_snapshot();
 	rows = admin_queryp("SELECT count(*), max(l.pid) FROM pg_lock_status() l, pg_stat_get_activity(l.pid) a WHERE NOT l.granted AND l.locktype = 'transactionid'"
-						" AND l.transactionid::text IN ($1, $2) AND " IS_CLIENT, P_text(psprintf("%u", top)), P_text(psprintf("%u", sub)));
+						" AND l.transactionid::text IN ($1, $2) AND " CLIENTS_A, P_text(psprintf("%u", top)), P_text(psprintf("%u", sub)));
 	n = atoi(rows->v[0][0]);
 	if (n == 0)
 		return false;

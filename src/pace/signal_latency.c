@@ -7,9 +7,7 @@
  */
 #include "base/compat.h"
 
-#include "catalog/pg_inherits.h"
-
-#include "base/sql.h"
+#include "pace/clients.h"
 #include "pace/latency.h"
 #include "pace/signal_readers.h"
 
@@ -17,24 +15,10 @@
 #define LIMIT_RATIO		1.4		/* the 99th percentile grows faster than this one */
 #define LEAST_LIMIT_MS	0.5
 
-/* The tables that a migration changes, with their partitions and children. */
-static List *
-tables_of(const Migration *mig)
-{
-	SqlRows    *rows = admin_queryp("SELECT DISTINCT relid FROM mig.migrated_table WHERE migration_id = $1 AND kind = 'changed' AND relid IS NOT NULL",
-									P_int8(mig->id));
-	List	   *list = NIL;
-
-	for (uint64 r = 0; r < rows->n; r++)
-		list = list_concat_unique_oid(list, find_all_inheritors((Oid) strtoul(rows->v[r][0], NULL, 10), NoLock, NULL));
-	return list;
-}
-
 void
 signals_prepare(const Migration *mig)
 {
-	if (latency_available() && !latency_watch(mig->id, NIL))
-		(void) latency_watch(mig->id, tables_of(mig));
+	clients_watch(mig, false);
 }
 
 Reading

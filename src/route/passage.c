@@ -8,12 +8,14 @@
 #include "base/compat.h"
 
 #include "access/relation.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "tcop/utility.h"
 #include "utils/lsyscache.h"
 
+#include "pace/latency.h"
 #include "route/load.h"
 #include "route/passage.h"
 #include "route/version_view.h"
@@ -122,6 +124,8 @@ pass(PlannedStmt *pstmt, const char *query, QueryCompletion *completion)
 			pstmt = with_node(pstmt, copy_query(stmt, view));
 		if (view)
 			relation_close(view, NoLock);
+		else
+			latency_note(RangeVarGetRelid(stmt->relation, NoLock, true), stmt->is_from);
 	}
 	return pstmt;
 }

@@ -16,6 +16,7 @@ CREATE VIEW mig.report AS
                     FROM mig.task t WHERE t.migration_id = m.id),
         'bad_rows', (SELECT coalesce(jsonb_agg(to_jsonb(b) - 'migration_id' - 'relid' - 'id' ORDER BY b.id), '[]') FROM mig.bad_row b
                       WHERE b.migration_id = m.id AND has_table_privilege(b.relid, 'SELECT')),
+        'consumers', (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'migration_id' ORDER BY c.version, c.role_name, c.application), '[]') FROM mig.consumer c WHERE c.migration_id = m.id),
         'drift', (SELECT coalesce(jsonb_agg(to_jsonb(d) - 'migration_id' - 'relid' - 'leaf' - 'id' ORDER BY d.id), '[]') FROM mig.drift_row d
                    WHERE d.migration_id = m.id AND has_table_privilege(d.leaf, 'SELECT')),
         'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) - 'migration_id' ORDER BY e.id), '[]') FROM mig.event e WHERE e.migration_id = m.id)) END AS report
@@ -70,3 +71,22 @@ CREATE VIEW mig.epochs AS
      ORDER BY m.id DESC, e.epoch DESC;
 COMMENT ON VIEW mig.epochs IS 'when writes may have got past the sync triggers, and why';
 GRANT SELECT ON mig.checks, mig.epochs TO PUBLIC;
+
+CREATE FUNCTION mig_gates(name text) RETURNS TABLE (gate text, before text, open boolean, value text, "limit" text, overridable boolean)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_gates';
+COMMENT ON FUNCTION mig_gates(text) IS 'asks the gates of a migration now: what has to hold before its next phases';
+
+CREATE FUNCTION mig_approve(name text, comment text DEFAULT NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mig_approve';
+COMMENT ON FUNCTION mig_approve(text, text) IS 'approves a migration, as one of its approvers';
+
+CREATE VIEW mig.gates AS
+    SELECT m.name, g.name AS gate, g.before, g.open,
+           CASE WHEN mig.may_see(m.owner_name) THEN coalesce(g.failure, g.value) WHEN coalesce(g.failure, g.value) IS NOT NULL THEN '(shown to its owner)' END AS value,
+           g.limit_text AS "limit", g.since::timestamptz(0) AS since, g.checked_at::timestamptz(0) AS checked_at, g.overridable
+      FROM mig.gate g JOIN mig.migration m ON m.id = g.migration_id
+     WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND m.system_identifier = (SELECT system_identifier FROM pg_control_system())
+     ORDER BY m.id DESC, g.before DESC, g.name;
+COMMENT ON VIEW mig.gates IS 'gates as they were when somebody last looked; mig_gates() asks them now';
+GRANT SELECT ON mig.gates TO PUBLIC;

@@ -175,7 +175,7 @@ drift_found(const Migration *mig, const Pass *pass, Oid leaf, const Findings *fo
 
 	if (found->samples == NULL)
 		return news;
-	rows = admin_queryp("WITH s AS (SELECT DISTINCT ON (s -> 'key', s ->> 'column') s FROM jsonb_array_elements($7) s),"
+	rows = admin_queryp("WITH s AS (SELECT DISTINCT ON (s -> 'key', s ->> 'column') s FROM jsonb_array_elements($7) s WHERE s ->> 'kind' <> 'violates'),"
 						" kept AS (INSERT INTO mig.drift_row AS d (migration_id, relid, leaf, relation, key, column_name, kind, old_value, new_value, expected, error, found_by, pass_id, epoch)"
 						"  SELECT $1, $2, $3, $4, s -> 'key', s ->> 'column', s ->> 'kind', s ->> 'old', s ->> 'new', s ->> 'expected', s ->> 'error', $8, $5, $6 FROM s"
 						"  ON CONFLICT (migration_id, leaf, column_name, jsonb_hash_extended(key, 0)) WHERE gone_at IS NULL DO UPDATE SET seen_at = clock_timestamp(), pass_id = excluded.pass_id,"

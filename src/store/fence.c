@@ -32,6 +32,8 @@ make_known(Oid relid)
 {
 	ListCell   *lc;
 
+	if (get_rel_relkind(relid) == '\0')
+		return;
 	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
 		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(lc))))
 			CacheInvalidateRelcacheByRelid(lfirst_oid(lc));

@@ -91,6 +91,7 @@ static const struct
 	{"cooling_period", "string", OPTIONS_SET},
 	{"auto_complete", "boolean", OPTIONS_SET},
 	{"max_repairs", "number", OPTIONS_SET},
+	{"abort_if", "object", OPTIONS_SET},
 	{"drift", "object or boolean", OPTIONS_SET},
 	{"workers", "number", OPTIONS_OVERRIDE},
 	{"batch", "number", OPTIONS_OVERRIDE},

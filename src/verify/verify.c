@@ -139,7 +139,8 @@ begin_sample(Check *c, const char *name, Verdict verdict, TupleTableSlot *row)
 {
 	StringInfo	json = &c->samples;
 
-	if (c->found.nsamples >= VERIFY_SAMPLES)
+	/* a rule may be broken by most rows: half of the room is for the pairs */
+	if (c->found.nsamples >= (verdict == VIOLATES ? VERIFY_SAMPLES / 2 : VERIFY_SAMPLES))
 		return false;
 	c->found.nsamples++;
 	appendStringInfo(json, "%s{\"key\": %s, ", json->len ? ", " : "", sync_row_key(c->rel, row, &row->tts_tid));
@@ -407,7 +408,8 @@ check_row(Check *c, TupleTableSlot *row)
 		note_bad(c, &row->tts_tid);
 	if (c->rules && !missing && breaks_rules(c, row))
 		c->found.violating++;
-	digest_row(c, row);
+	if (!TransactionIdIsValid(c->since))
+		digest_row(c, row);
 }
 
 /* Was a row written before those that are to be checked? */
@@ -592,7 +594,7 @@ find_key(Check *c)
 		c->key[c->nkey++] = i + FirstLowInvalidHeapAttributeNumber;
 }
 
-/* Check blocks of a relation, which has them. rules: the step's query */
+/* Check blocks of a relation, which has them. rules: the step's query, NULL: none */
 static Findings
 check_blocks(Check *c, const char *rules, const BlockRun *runs, int nruns)
 {
@@ -605,7 +607,7 @@ check_blocks(Check *c, const char *rules, const BlockRun *runs, int nruns)
 	c->bad_before = c->bad ? c->bad->n : 0;
 	initStringInfo(&c->samples);
 	find_key(c);
-	c->rules = compile_rules(c->rel, rules);
+	c->rules = rules ? compile_rules(c->rel, rules) : NIL;
 	check_reset(c, false);
 	if (!txn_try(check_rows, c, &error))
 	{
@@ -635,7 +637,7 @@ verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns,
 {
 	Check		c = {.rel = leaf,.since = since};
 
-	return check_blocks(&c, check->sql, runs, nruns);
+	return check_blocks(&c, TransactionIdIsValid(since) ? NULL : check->sql, runs, nruns);
 }
 
 Findings
@@ -651,7 +653,7 @@ verify_old_side(const Step *check, Relation leaf, const BlockRun *runs, int nrun
 {
 	Check		c = {.rel = leaf,.lost_only = true,.suspect = suspect,.named = RelationGetRelid(leaf) != check->relid};
 
-	return check_blocks(&c, check->sql, runs, nruns);
+	return check_blocks(&c, NULL, runs, nruns);
 }
 
 Findings

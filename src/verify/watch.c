@@ -7,15 +7,19 @@
  * passes always get on. All places are in the tables (mig.watcher, mig.pass): whoever does the next unit, in whatever process, goes on from there.
  *
  * A unit is a piece of work of UNIT_MS in one transaction, range by range, each under one snapshot. Afterwards the watch rests, whoever has worked, by what
- * that took by the clock: on a busy machine, where a unit takes longer, it rests longer, too. Each cycle and each sweep begins with a look at the seal.
+ * that took of the machine: processor time, and pages read. By the clock it may have taken much longer, since workers let everybody else go first; resting for
+ * that would mean that a busy server is not watched. Each cycle and each sweep begins with a look at the seal.
  *
  * A row that is known to diverge, and still does, is no news: it is reported again only after it was in order.
  */
 #include "base/compat.h"
 
+#include <sys/resource.h>
+
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xlog.h"
+#include "executor/instrument.h"
 #include "portability/instr_time.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
@@ -35,7 +39,9 @@
 #include "verify/verify.h"
 #include "verify/watch.h"
 
-#define UNIT_MS			50		/* of work in a transaction */
+#define UNIT_MS			30		/* of work in a transaction, */
+#define UNIT_CLOCK_MS	200		/* or so much by the clock */
+#define READ_MS			0.1		/* of work that a page counts which was not in shared buffers */
 #define SWEEP_SHARE		(2.0 / 3.0) /* of the time of the watch, at most */
 #define SWEEP_WORK_MS	250		/* at least so much time of its own lies between the beginnings of two sweeps: 5 s at a duty of 0.05 */
 #define CYCLE_WORK_MS	1000	/* and between those of two cycles: 20 s */
@@ -54,19 +60,56 @@ typedef struct Unit
 	DriftOptions options;
 	List	   *tables;			/* Step *: the checks of its tables, in order */
 	instr_time	began;
+	double		cpu_ms;			/* of the process, then */
+	int64		reads;
 } Unit;
 
 static int	pass_pages = 64;	/* of the next range of a pass: what takes about UNIT_MS in this process */
 
-/* For how long the unit has worked. */
+/* Processor time that this process has used. */
 static double
-worked_ms(const Unit *u)
+cpu_ms(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000.0 + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000.0;
+}
+
+/* A unit begins. */
+static void
+begin_work(Unit *u)
+{
+	INSTR_TIME_SET_CURRENT(u->began);
+	u->cpu_ms = cpu_ms();
+	u->reads = pgBufferUsage.shared_blks_read;
+}
+
+/* How long it has taken by the clock. */
+static double
+clock_ms(const Unit *u)
 {
 	instr_time	now;
 
 	INSTR_TIME_SET_CURRENT(now);
 	INSTR_TIME_SUBTRACT(now, u->began);
 	return INSTR_TIME_GET_MILLISEC(now);
+}
+
+/* How much it has worked. */
+static double
+worked_ms(const Unit *u)
+{
+	double		ms = cpu_ms() - u->cpu_ms + (pgBufferUsage.shared_blks_read - u->reads) * READ_MS;
+
+	return Min(ms, clock_ms(u));
+}
+
+/* Is it time to end it? */
+static bool
+is_over(const Unit *u)
+{
+	return worked_ms(u) >= UNIT_MS || clock_ms(u) >= UNIT_CLOCK_MS;
 }
 
 /* The tables with rows to compare: what each STEP_VALIDATE before `ready` checks. */
@@ -157,7 +200,7 @@ put_up_fence(const Unit *u)
 
 /* Rows were found that were not known to diverge: tell, and react. */
 static void
-alarm(const Unit *u, const Step *s, const DriftNews *news)
+raise_alarm(const Unit *u, const Step *s, const DriftNews *news)
 {
 	event_write(u->mig->id, "drift", news->detail);
 	(void) admin_queryp("SELECT pg_notify('mig_control', $1)", P_text(news->payload));
@@ -188,7 +231,7 @@ take_findings(const Unit *u, const Step *s, const Pass *pass, Oid leaf, const Fi
 	}
 	news = drift_found(u->mig, evidence, leaf, found);
 	if (news.rows > 0)
-		alarm(u, s, &news);
+		raise_alarm(u, s, &news);
 }
 
 /* A leaf without a sync trigger: nothing in it can be relied on. A divergence without rows. */
@@ -230,7 +273,7 @@ pass_leaf(const Unit *u, const Step *s, const Pass *pass, Relation leaf, int64 *
 		double		took;
 		Findings	found;
 
-		if (before >= UNIT_MS)
+		if (is_over(u))
 			return LEAF_MORE;
 		found = verify_blocks(s, leaf, &run, 1, InvalidTransactionId);
 		findings_add(sum, &found);
@@ -258,7 +301,7 @@ sweep_leaf(const Unit *u, const Step *s, Relation leaf)
 		Findings	found;
 		int			n;
 
-		if (worked_ms(u) >= UNIT_MS)
+		if (is_over(u))
 			return LEAF_MORE;
 		n = recent_blocks(leaf, &w->sweep.block, end, (XLogRecPtr) w->since_lsn, runs, SWEEP_BLOCKS);
 		if (n == 0)
@@ -359,7 +402,7 @@ pass_on(Unit *u)
 		if (lfirst_oid(lc) > pass->leaf)
 			pass->next_block = 0;
 		pass->leaf = lfirst_oid(lc);
-		state = worked_ms(u) >= UNIT_MS ? LEAF_MORE : go_through(u, s, pass, pass->leaf, &pass->next_block, &sum, &ranges);
+		state = is_over(u) ? LEAF_MORE : go_through(u, s, pass, pass->leaf, &pass->next_block, &sum, &ranges);
 		if (state != LEAF_DONE)
 			break;
 	}
@@ -416,7 +459,7 @@ sweep_table(Unit *u)
 		if (lfirst_oid(lc) > place->leaf)
 			place->block = 0;
 		place->leaf = lfirst_oid(lc);
-		if (worked_ms(u) >= UNIT_MS || go_through(u, s, NULL, place->leaf, NULL, &unused, &none) == LEAF_MORE)
+		if (is_over(u) || go_through(u, s, NULL, place->leaf, NULL, &unused, &none) == LEAF_MORE)
 			return;
 	}
 	s = s ? table_at(u, s->relid, true) : NULL;
@@ -436,7 +479,7 @@ sweep_on(Unit *u)
 		begin_sweep(u);
 		worked = 0;
 	}
-	while (OidIsValid(u->w->sweep.table) && worked_ms(u) < UNIT_MS)
+	while (OidIsValid(u->w->sweep.table) && !is_over(u))
 		sweep_table(u);
 	u->w->sweep_worked = worked + worked_ms(u);
 }
@@ -491,7 +534,7 @@ watch_unit(const Migration *mig)
 {
 	Unit		u = {.mig = mig,.options = drift_options(mig)};
 
-	INSTR_TIME_SET_CURRENT(u.began);
+	begin_work(&u);
 	if (u.options.duty <= 0)
 		return -1;
 	u.tables = tables_of(mig);

@@ -17,7 +17,7 @@ sub options { return '{"down": {"t.v": "v / 10"}, "drift": ' . $_[0] . '}' }
 sub bypass
 {
 	my ($table, $sql) = @_;
-	return "SET mig_control.guard = off; ALTER TABLE $table DISABLE TRIGGER USER; $sql; ALTER TABLE $table ENABLE ALWAYS TRIGGER \"~mig_sync\"";
+	return "SET mig_control.own_statements = 1; ALTER TABLE $table DISABLE TRIGGER USER; $sql; ALTER TABLE $table ENABLE ALWAYS TRIGGER \"~mig_sync\"";
 }
 
 # Cycles that begin from now on have ended twice: the first may have begun while it was being looked at
@@ -56,7 +56,7 @@ is(one($node, "SELECT string_agg(detail ->> 'found_by', ',') FROM mig.events WHE
 is(one($node, "SELECT divergent FROM mig_status('v')"), '2', 'mig_status counts them');
 
 # A transaction that is under way while sweeps pass by, and commits later
-my $writer = hold($node, undef, 'SET mig_control.guard = off', 'ALTER TABLE t2 DISABLE TRIGGER USER', 'UPDATE t2 SET v = -2 WHERE id = 7777', 'ALTER TABLE t2 ENABLE ALWAYS TRIGGER "~mig_sync"');
+my $writer = hold($node, undef, 'SET mig_control.own_statements = 1', 'ALTER TABLE t2 DISABLE TRIGGER USER', 'UPDATE t2 SET v = -2 WHERE id = 7777', 'ALTER TABLE t2 ENABLE ALWAYS TRIGGER "~mig_sync"');
 my $sweep = one($node, "SELECT last_sweep FROM mig.watch WHERE name = 'v'");
 wait_until($node, "SELECT last_sweep > '$sweep'::timestamptz + interval '1 s' FROM mig.watch WHERE name = 'v'", 'sweeps pass by');
 is(one($node, "SELECT count(*) $drift AND key = '{\"id\": 7777}'"), '0', 'what has not committed is not found');
@@ -118,7 +118,7 @@ one($node, q(SELECT mig_set('v', '{"drift": {"reaction": "alarm"}}')));
 wait_until($node, "SELECT count(*) = 0 $drift AND gone_at IS NULL", 'it is in order again');
 
 # A table that has lost its trigger
-one($node, 'SET mig_control.guard = off; DROP TRIGGER "~mig_sync" ON t');
+one($node, 'SET mig_control.own_statements = 1; DROP TRIGGER "~mig_sync" ON t');
 wait_until($node, "SELECT count(*) > 0 $drift AND kind = 'no trigger' AND gone_at IS NULL", 'a trigger that was dropped is found');
 empty_ok($node, "SELECT FROM mig.pass p JOIN mig.migration m ON m.id = p.migration_id WHERE m.name = 'v' AND p.clean AND p.epoch = m.epoch", 'and no pass is clean');
 is(one($node, "SELECT watching FROM mig.watch WHERE name = 'v'"), 't', 'it is watched nevertheless');
@@ -128,7 +128,7 @@ one($node, "SELECT mig_rollback('v')");
 one($node, 'CREATE TABLE u (id int PRIMARY KEY, v int); INSERT INTO u VALUES (1, 1)');
 start_ok($node, 'u', 'ALTER TABLE u ALTER v TYPE bigint USING v * 10', '{"down": {"u.v": "v / 10"}, "drift": {"duty": 1}}');
 wait_for($node, 'u', 'ready');
-one($node, 'SET mig_control.guard = off; DROP TABLE u CASCADE');
+one($node, 'SET mig_control.own_statements = 1; DROP TABLE u CASCADE');
 wait_until($node, "SELECT failure LIKE 'table public.u of this migration is gone%' AND NOT watching FROM mig.watch WHERE name = 'u'", 'the watch says that it has failed, and why');
 is(one($node, "SELECT count(*) FROM mig.events WHERE name = 'u' AND kind = 'watch failed'"), '1', 'once');
 $node->psql('postgres', "SELECT mig_rollback('u')");
