@@ -15,7 +15,6 @@
 #include "utils/timestamp.h"
 
 #include "api/arguments.h"
-#include "base/lock.h"
 #include "base/shmem.h"
 #include "base/sql.h"
 #include "compile/plan.h"
@@ -49,21 +48,6 @@ reason_detail(const char *reason)
 	escape_json(&buf, reason);
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
-}
-
-/* Find a migration, check the caller, and have it for ourselves: waits for a running unit of work to commit. Overrides that are over are noticed. */
-static Migration *
-take_migration(const char *name, const char *function, bool operators)
-{
-	Migration  *mig = find_migration(name);
-
-	require_read_committed(function);
-	check_may_steer(mig, operators);
-	(void) advisory_lock(MIG_LOCK_MIGRATION, mig->id, ExclusiveLock, false, false);
-	mig = migration_by_id(mig->id);
-	if (mig->override_over)
-		overrides_end(mig->id, false);
-	return mig;
 }
 
 /* mig_pause(name, reason): nothing moves after the unit of work that runs now. */

@@ -139,7 +139,7 @@ finish_retry(Migration *mig)
 	if (next != NULL && next->kind == STEP_BACKFILL)
 		task_ranges_reopen(mig->id, next->no);
 	/* rows may have been corrected */
-	if (mig->error != NULL && next != NULL && next->kind == STEP_VALIDATE)
+	if (mig->error != NULL && mig->phase == PHASE_VALIDATING && next != NULL && next->kind == STEP_VALIDATE)
 		finish_check_again(mig, next);
 }
 

@@ -195,7 +195,7 @@ epoch_reseal(int64 migration_id)
 uint64
 epoch_suspect_xid(int64 migration_id, Oid relid)
 {
-	char	   *xid = admin_queryp("SELECT min(e.suspect_from::text::numeric)::text FROM mig.epoch e WHERE e.migration_id = $1"
+	char	   *xid = admin_queryp("SELECT min(coalesce(e.suspect_from::text::numeric, 3))::text FROM mig.epoch e WHERE e.migration_id = $1"
 								   " AND e.epoch > coalesce((SELECT max(p.epoch) FROM mig.pass p WHERE p.migration_id = $1 AND p.relid = $2 AND p.clean), 0)",
 								   P_int8(migration_id), P_oid(relid))->v[0][0];
 
