@@ -161,6 +161,7 @@ mig_complete(PG_FUNCTION_ARGS)
 {
 	Migration  *mig = take_migration(arg_text(fcinfo, 0), "mig_complete", false);
 	char	   *reason = arg_text(fcinfo, 2);
+	char	   *gates = NULL;
 
 	if (mig->phase == PHASE_COMPLETED)
 	{
@@ -179,9 +180,9 @@ mig_complete(PG_FUNCTION_ARGS)
 	if (mig->phase == PHASE_READY)
 	{
 		finish_check_turn(mig);
-		gates_require(mig, PHASE_COMPLETING, !PG_ARGISNULL(1) && PG_GETARG_BOOL(1), reason);
+		gates = gates_require(mig, PHASE_COMPLETING, !PG_ARGISNULL(1) && PG_GETARG_BOOL(1), reason);
 	}
-	if (finish_complete(mig, reason_detail(reason)))
+	if (finish_complete(mig, sql_textp("SELECT (coalesce($1, '{}') || jsonb_build_object('gates', $2))::text", P_jsonb(reason_detail(reason)), P_jsonb(gates))))
 		PG_RETURN_TEXT_P(cstring_to_text("completed"));
 	shmem_wake_at_commit();
 	if (!shmem_available())

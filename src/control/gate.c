@@ -181,7 +181,7 @@ ask_checks(Asking *a)
 		if (!s->green && fault[0] == '\0')
 			fault = psprintf("; %s %s", s->name, !s->run ? "was not run yet" : s->failure ? s->failure : "is red");
 	}
-	found(a, green == n, psprintf("%d of %d green%s", green, n, fault), "all green");
+	found(a, green == n, n ? psprintf("%d of %d green%s", green, n, fault) : NULL, n ? "all green" : NULL);
 }
 
 /* min_age: it has been ready for so long. */
@@ -191,7 +191,10 @@ ask_min_age(Asking *a)
 	double		limit = option_seconds(option_text(a->spec, "limit"), "gates.min_age.limit");
 	double		age = migration_ready_seconds(a->mig->id);
 
-	found(a, limit < 0 || age >= limit, age < 0 ? "not ready" : seconds_text(age), limit < 0 ? NULL : seconds_text(limit));
+	if (limit < 0)
+		found(a, true, NULL, NULL);
+	else
+		found(a, age >= limit, age < 0 ? "not ready" : seconds_text(age), seconds_text(limit));
 }
 
 /* cooling_period: the new version has taken all writes for so long. */
@@ -247,7 +250,7 @@ ask_approval(Asking *a)
 	int			wanted = approvals_wanted(a);
 	int			n = approvals_count(a->mig);
 
-	found(a, n >= wanted, count_text(n, "approval"), wanted ? psprintf("%d by approvers", wanted) : NULL);
+	found(a, n >= wanted, wanted + n ? count_text(n, "approval") : NULL, wanted ? psprintf("%d by approvers", wanted) : NULL);
 }
 
 typedef void (*AskGate) (Asking *a);
@@ -421,24 +424,50 @@ raise_closed(const Migration *mig, const List *barriers, bool force)
 			 errhint("mig_gates('%s') shows them all.", mig->name)));
 }
 
-void
+/* {"verified": "1 table clean", …}: what gates that have anything to say have found */
+static char *
+gates_json(const List *gates)
+{
+	StringInfoData json;
+	ListCell   *lc;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	foreach(lc, gates)
+	{
+		const Gate *gate = lfirst(lc);
+
+		if (gate->value == NULL)
+			continue;
+		appendStringInfoString(&json, json.len > 1 ? ", " : "");
+		escape_json(&json, gate->name);
+		appendStringInfoString(&json, ": ");
+		escape_json(&json, gate->failure ? gate->failure : gate->value);
+	}
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+char *
 gates_require(const Migration *mig, MigPhase before, bool force, const char *reason)
 {
+	List	   *gates = gates_ask(mig, before, GATES_ALL_OVER);
 	StringInfoData forced;
 	List	   *barriers;
 
 	initStringInfo(&forced);
-	barriers = find_barriers(gates_ask(mig, before, GATES_ALL_OVER), force, &forced);
+	barriers = find_barriers(gates, force, &forced);
 	if (barriers)
 		raise_closed(mig, barriers, force);
 	if (forced.len == 0)
-		return;
+		return gates_json(gates);
 	if (reason == NULL || reason[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("to pass closed gates by force takes a reason"),
 				 errhint("mig_complete('%s', force => true, reason => '…')", mig->name)));
 	event_write(mig->id, "forced", sql_textp("SELECT jsonb_build_object('gates', $1, 'reason', $2)::text", P_jsonb(psprintf("[%s]", forced.data)), P_text(reason)));
+	return gates_json(gates);
 }
 
 char *
