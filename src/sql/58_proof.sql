@@ -19,6 +19,9 @@ CREATE VIEW mig.report AS
         'consumers', (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'migration_id' ORDER BY c.version, c.role_name, c.application), '[]') FROM mig.consumer c WHERE c.migration_id = m.id),
         'drift', (SELECT coalesce(jsonb_agg(to_jsonb(d) - 'migration_id' - 'relid' - 'leaf' - 'id' ORDER BY d.id), '[]') FROM mig.drift_row d
                    WHERE d.migration_id = m.id AND has_table_privilege(d.leaf, 'SELECT')),
+        'checks', (SELECT coalesce(jsonb_agg(to_jsonb(p) - '{id,migration_id,relid,leaf,next_block,next_xid,oldest_xid}'::text[] ORDER BY p.id), '[]') FROM mig.pass p WHERE p.migration_id = m.id),
+        'epochs', (SELECT coalesce(jsonb_agg(to_jsonb(e) - 'migration_id' ORDER BY e.epoch), '[]') FROM mig.epoch e WHERE e.migration_id = m.id),
+        'restore_points', (SELECT coalesce(jsonb_agg(e.detail || jsonb_build_object('at', e.at) ORDER BY e.id), '[]') FROM mig.event e WHERE e.migration_id = m.id AND e.kind = 'restore point'),
         'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) - 'migration_id' ORDER BY e.id), '[]') FROM mig.event e WHERE e.migration_id = m.id)) END AS report
       FROM mig.migration m
      WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -74,6 +74,9 @@ extern void pass_drop_open(int64 migration_id, Oid relid, PassKind kind);	/* it 
 extern Pass *pass_last(int64 migration_id, Oid relid);	/* the last one that has ended, or one that has found something since a clean one began; NULL */
 extern Pass *pass_last_clean(const Migration *mig, Oid relid);	/* the last that is clean, of the present epoch; NULL */
 
+/* Whatever was written before this place in the log, a pass has seen (or was never committed); 0: not known. */
+extern uint64 pass_seen_lsn(int64 id);
+
 extern int	pass_epoch(int64 migration_id);	/* the present epoch */
 
 /*
