@@ -18,6 +18,7 @@
 #include "base/sql.h"
 #include "compile/plan.h"
 #include "control/lifecycle.h"
+#include "control/restore_point.h"
 #include "control/steps.h"
 #include "pace/signal.h"
 #include "store/chain.h"
@@ -155,6 +156,7 @@ start_plan(MigPlan *plan, const char *definition)
 		check_readable_again();
 	else
 	{
+		restore_point(&mig, "start");
 		lifecycle_enter(&mig, PHASE_EXPANDING, NULL);
 		ms = steps_run(&mig, steps_of_group(mig.id, 1), lock_attempts());
 		business_checks_given(&mig);

@@ -192,7 +192,7 @@ mig_complete(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text("completing"));
 }
 
-/* mig_rollback(name, reason): the schema as it was; what new clients wrote stays, converted by down. */
+/* mig_rollback(name, reason, force): the schema as it was; what new clients wrote stays, converted by down, which is shown first. */
 PGDLLEXPORT Datum
 mig_rollback(PG_FUNCTION_ARGS)
 {
@@ -200,6 +200,10 @@ mig_rollback(PG_FUNCTION_ARGS)
 
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_rollback");
+	if (PG_ARGISNULL(2) || !PG_GETARG_BOOL(2))
+		finish_prove(mig);
+	else if (mig->was_ready)
+		event_write(mig->id, "forced", "{\"rollback\": \"without proof that the old version holds every write\"}");
 	finish_rollback(mig, reason_detail(arg_text(fcinfo, 1)));
 	PG_RETURN_VOID();
 }

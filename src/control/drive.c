@@ -23,6 +23,7 @@
 #include "control/finish.h"
 #include "control/gate.h"
 #include "control/lifecycle.h"
+#include "control/restore_point.h"
 #include "control/lookout.h"
 #include "control/steps.h"
 #include "control/utility.h"
@@ -347,11 +348,15 @@ run_group(Unit *u)
 			event_write(mig->id, "failed", step_detail(s, member("gate", closed)));
 			return;
 		}
+		restore_point(mig, "swap");
 	}
 	/* what clients are shown must not be taken back by a crash; also, a worker's commits are asynchronous otherwise */
 	(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	if (s->phase == STEP_EXPAND)
+	{
 		check_plan(mig);
+		restore_point(mig, "start");
+	}
 	ms = steps_run(mig, steps, mig_lock_retries);
 	if (s->phase == STEP_EXPAND)
 		business_checks_given(mig);

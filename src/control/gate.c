@@ -92,26 +92,25 @@ ask_aside(Asking *a)
 	found(a, n == 0, count_text(n, "range"), "0 ranges");
 }
 
-/* What the last pass over a table found wrong; NULL if it is clean, and of this epoch. */
+/* What is wrong with a table; NULL when a pass of this epoch is clean, and none that ended since it began has found anything. */
 static char *
 pass_fault(const Migration *mig, const Step *check)
 {
-	Pass	   *p = pass_last(mig->id, check->relid);
+	Pass	   *clean = pass_last_clean(mig, check->relid);
+	Pass	   *p = pass_last_finding(mig->id, check->relid, clean ? clean->started_at : 0);
 
-	if (p == NULL)
-		return psprintf("%s was not checked yet", check->relation);
-	if (p->found.divergent > 0)
+	if (p && p->found.divergent > 0)
 		return psprintf("%s of %s differ%s", count_text(p->found.divergent, "row"), check->relation, p->found.divergent == 1 ? "s" : "");
-	if (p->found.missing > 0)
+	if (p && p->found.missing > 0)
 		return psprintf("%s of %s %s no new value", count_text(p->found.missing, "row"), check->relation, p->found.missing == 1 ? "has" : "have");
-	if (p->found.repaired > 0)
+	if (p)
 		return psprintf("%s of %s %s repaired, and not checked since", count_text(p->found.repaired, "row"), check->relation, p->found.repaired == 1 ? "was" : "were");
-	if (!p->clean || p->epoch != pass_epoch(mig->id))
-		return psprintf("writes may have got past the triggers of %s since it was checked", check->relation);
+	if (clean == NULL)
+		return psprintf(pass_last(mig->id, check->relid) ? "writes may have got past the triggers of %s since it was checked" : "%s was not checked yet", check->relation);
 	return NULL;
 }
 
-/* verified: the last pass over each table is clean, and nothing has got past the triggers since. */
+/* verified: each table has a clean pass, and nothing was found or has got past the triggers since. */
 static void
 ask_verified(Asking *a)
 {
@@ -143,8 +142,10 @@ ask_constraints(Asking *a)
 	foreach(lc, steps_of_phase(a->mig->id, STEP_CHECK))
 	{
 		Step	   *s = lfirst(lc);
-		Pass	   *p = s->kind == STEP_VALIDATE ? pass_last(a->mig->id, s->relid) : NULL;
+		Pass	   *p = s->kind == STEP_VALIDATE ? pass_last_clean(a->mig, s->relid) : NULL;
 
+		if (p == NULL)
+			p = pass_last(a->mig->id, s->relid);
 		violating += p ? p->found.violating : 0;
 	}
 	found(a, violating == 0, psprintf("%s in violation", count_text(violating, "row")), "0 rows");
