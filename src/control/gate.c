@@ -11,11 +11,13 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/timestamp.h"
 
 #include "base/ask.h"
 #include "base/sql.h"
 #include "base/txn.h"
 #include "control/gate.h"
+#include "pace/consumers.h"
 #include "store/options.h"
 #include "store/pass.h"
 #include "store/proof.h"
@@ -24,6 +26,7 @@
 #include "verify/seal.h"
 
 #define SQL_TIMEOUT_MS	5000	/* of a gate's query, unless it says otherwise */
+#define CONSUMER_IDLE_S	600		/* a session that has not used it for so long has left it */
 #define LONGEST_SQL_MS	(10 * 60 * 1000)
 
 /* A gate that is being asked */
@@ -32,6 +35,7 @@ typedef struct Asking
 	const Migration *mig;
 	GateLook	look;
 	const char *spec;			/* its JSON object in options.gates, "{}" if there is none */
+	bool		named;			/* is there one? */
 	Gate	   *gate;			/* closed, until it says otherwise */
 } Asking;
 
@@ -88,26 +92,25 @@ ask_aside(Asking *a)
 	found(a, n == 0, count_text(n, "range"), "0 ranges");
 }
 
-/* What the last pass over a table found wrong; NULL if it is clean, and of this epoch. */
+/* What is wrong with a table; NULL when a pass of this epoch is clean, and none that ended since it began has found anything. */
 static char *
 pass_fault(const Migration *mig, const Step *check)
 {
-	Pass	   *p = pass_last(mig->id, check->relid);
+	Pass	   *clean = pass_last_clean(mig, check->relid);
+	Pass	   *p = pass_last_finding(mig->id, check->relid, clean ? clean->started_at : 0);
 
-	if (p == NULL)
-		return psprintf("%s was not checked yet", check->relation);
-	if (p->found.divergent > 0)
+	if (p && p->found.divergent > 0)
 		return psprintf("%s of %s differ%s", count_text(p->found.divergent, "row"), check->relation, p->found.divergent == 1 ? "s" : "");
-	if (p->found.missing > 0)
+	if (p && p->found.missing > 0)
 		return psprintf("%s of %s %s no new value", count_text(p->found.missing, "row"), check->relation, p->found.missing == 1 ? "has" : "have");
-	if (p->found.repaired > 0)
+	if (p)
 		return psprintf("%s of %s %s repaired, and not checked since", count_text(p->found.repaired, "row"), check->relation, p->found.repaired == 1 ? "was" : "were");
-	if (!p->clean || p->epoch != pass_epoch(mig->id))
-		return psprintf("writes may have got past the triggers of %s since it was checked", check->relation);
+	if (clean == NULL)
+		return psprintf(pass_last(mig->id, check->relid) ? "writes may have got past the triggers of %s since it was checked" : "%s was not checked yet", check->relation);
 	return NULL;
 }
 
-/* verified: the last pass over each table is clean, and nothing has got past the triggers since. */
+/* verified: each table has a clean pass, and nothing was found or has got past the triggers since. */
 static void
 ask_verified(Asking *a)
 {
@@ -124,6 +127,8 @@ ask_verified(Asking *a)
 			continue;
 		tables++;
 		if (fault == NULL)
+			fault = seal_lapse(s->relid);
+		if (fault == NULL)
 			fault = pass_fault(a->mig, s);
 	}
 	found(a, fault == NULL, fault ? fault : tables ? psprintf("%s clean", count_text(tables, "table")) : "no table has two versions of a value", "last pass clean, in this epoch");
@@ -139,8 +144,10 @@ ask_constraints(Asking *a)
 	foreach(lc, steps_of_phase(a->mig->id, STEP_CHECK))
 	{
 		Step	   *s = lfirst(lc);
-		Pass	   *p = s->kind == STEP_VALIDATE ? pass_last(a->mig->id, s->relid) : NULL;
+		Pass	   *p = s->kind == STEP_VALIDATE ? pass_last_clean(a->mig, s->relid) : NULL;
 
+		if (p == NULL)
+			p = pass_last(a->mig->id, s->relid);
 		violating += p ? p->found.violating : 0;
 	}
 	found(a, violating == 0, psprintf("%s in violation", count_text(violating, "row")), "0 rows");
@@ -177,7 +184,7 @@ ask_checks(Asking *a)
 		if (!s->green && fault[0] == '\0')
 			fault = psprintf("; %s %s", s->name, !s->run ? "was not run yet" : s->failure ? s->failure : "is red");
 	}
-	found(a, green == n, psprintf("%d of %d green%s", green, n, fault), "all green");
+	found(a, green == n, n ? psprintf("%d of %d green%s", green, n, fault) : NULL, n ? "all green" : NULL);
 }
 
 /* min_age: it has been ready for so long. */
@@ -187,7 +194,10 @@ ask_min_age(Asking *a)
 	double		limit = option_seconds(option_text(a->spec, "limit"), "gates.min_age.limit");
 	double		age = migration_ready_seconds(a->mig->id);
 
-	found(a, limit < 0 || age >= limit, age < 0 ? "not ready" : seconds_text(age), limit < 0 ? NULL : seconds_text(limit));
+	if (limit < 0)
+		found(a, true, NULL, NULL);
+	else
+		found(a, age >= limit, age < 0 ? "not ready" : seconds_text(age), seconds_text(limit));
 }
 
 /* cooling_period: the new version has taken all writes for so long. */
@@ -196,8 +206,33 @@ ask_cooling(Asking *a)
 {
 	double		limit = option_seconds(option_text(a->mig->in_effect, "cooling_period"), "cooling_period");
 	double		age = migration_ready_seconds(a->mig->id);
+	TimestampTz written = consumers_last_old_write(a->mig);
+	double		since = (GetCurrentTimestamp() - written) / 1000000.0;
 
-	found(a, limit < 0 || age >= limit, age < 0 ? "not ready" : seconds_text(age), limit < 0 ? NULL : seconds_text(limit));
+	if (limit < 0)
+		found(a, true, NULL, NULL);
+	else if (written == 0)
+		found(a, false, "it is not known when the old version was last written", seconds_text(limit));
+	else
+		found(a, Min(age, since) >= limit, age < 0 ? "not ready" : seconds_text(Min(age, since)), seconds_text(limit));
+}
+
+/* consumers: no session that is still there has used the old version of late. Asked for by being named. */
+static void
+ask_consumers(Asking *a)
+{
+	char	   *idle = option_text(a->spec, "idle");
+	double		seconds = idle ? option_seconds(idle, "gates.consumers.idle") : CONSUMER_IDLE_S;
+	char	   *who = NULL;
+	int			n;
+
+	if (!a->named)
+	{
+		found(a, true, NULL, NULL);
+		return;
+	}
+	n = consumers_using_old(a->mig, (int64) (seconds * 1000), &who);
+	found(a, n == 0, n < 0 ? who : n == 0 ? "nobody" : psprintf("%s: %s", count_text(n, "session"), who), psprintf("nobody within %s", seconds_text(seconds)));
 }
 
 /* How many approvals there have to be. */
@@ -218,7 +253,7 @@ ask_approval(Asking *a)
 	int			wanted = approvals_wanted(a);
 	int			n = approvals_count(a->mig);
 
-	found(a, n >= wanted, count_text(n, "approval"), wanted ? psprintf("%d by approvers", wanted) : NULL);
+	found(a, n >= wanted, wanted + n ? count_text(n, "approval") : NULL, wanted ? psprintf("%d by approvers", wanted) : NULL);
 }
 
 typedef void (*AskGate) (Asking *a);
@@ -238,6 +273,7 @@ static const struct
 	{"min_age", ask_min_age, "limit"},
 	{"cooling_period", ask_cooling, ""},
 	{"approval", ask_approval, "count"},
+	{"consumers", ask_consumers, "idle"},
 };
 
 /* Is it a built-in gate's name? Its place, or -1. */
@@ -293,7 +329,7 @@ ask_builtins(const Migration *mig, GateLook look)
 	for (int i = 0; i < lengthof(builtin_gates); i++)
 	{
 		char	   *spec = specs ? option_json(specs, builtin_gates[i].name) : NULL;
-		Asking		a = {.mig = mig,.look = look,.spec = spec ? spec : "{}"};
+		Asking		a = {.mig = mig,.look = look,.spec = spec ? spec : "{}",.named = spec != NULL};
 		ErrorData  *error;
 
 		a.gate = make_gate(builtin_gates[i].name, PHASE_COMPLETING, a.spec);
@@ -391,24 +427,50 @@ raise_closed(const Migration *mig, const List *barriers, bool force)
 			 errhint("mig_gates('%s') shows them all.", mig->name)));
 }
 
-void
+/* {"verified": "1 table clean", …}: what gates that have anything to say have found */
+static char *
+gates_json(const List *gates)
+{
+	StringInfoData json;
+	ListCell   *lc;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	foreach(lc, gates)
+	{
+		const Gate *gate = lfirst(lc);
+
+		if (gate->value == NULL)
+			continue;
+		appendStringInfoString(&json, json.len > 1 ? ", " : "");
+		escape_json(&json, gate->name);
+		appendStringInfoString(&json, ": ");
+		escape_json(&json, gate->failure ? gate->failure : gate->value);
+	}
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+char *
 gates_require(const Migration *mig, MigPhase before, bool force, const char *reason)
 {
+	List	   *gates = gates_ask(mig, before, GATES_ALL_OVER);
 	StringInfoData forced;
 	List	   *barriers;
 
 	initStringInfo(&forced);
-	barriers = find_barriers(gates_ask(mig, before, GATES_ALL_OVER), force, &forced);
+	barriers = find_barriers(gates, force, &forced);
 	if (barriers)
 		raise_closed(mig, barriers, force);
 	if (forced.len == 0)
-		return;
+		return gates_json(gates);
 	if (reason == NULL || reason[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("to pass closed gates by force takes a reason"),
 				 errhint("mig_complete('%s', force => true, reason => '…')", mig->name)));
 	event_write(mig->id, "forced", sql_textp("SELECT jsonb_build_object('gates', $1, 'reason', $2)::text", P_jsonb(psprintf("[%s]", forced.data)), P_text(reason)));
+	return gates_json(gates);
 }
 
 char *
@@ -442,7 +504,7 @@ gate_option_error(const char *name, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("gates.%s: %s", name, what),
-			 errhint("Built-in gates are backfill, aside, verified, constraints, checks, min_age, cooling_period and approval; any other has a query as \"sql\".")));
+			 errhint("Built-in gates are backfill, aside, verified, constraints, checks, min_age, cooling_period, approval and consumers; any other has a query as \"sql\".")));
 }
 
 /* Check the keys of a gate. */
@@ -499,6 +561,7 @@ check_gate(const char *name, const char *type, const char *spec, Oid owner, cons
 	}
 	check_gate_keys(name, spec, psprintf(" %s ", builtin_gates[builtin].keys));
 	(void) option_seconds(option_text(spec, "limit"), psprintf("gates.%s.limit", name));
+	(void) option_seconds(option_text(spec, "idle"), psprintf("gates.%s.idle", name));
 	count = option_text(spec, "count");
 	if (count && (strspn(count, "0123456789") != strlen(count) || strlen(count) > 3 || atoi(count) < 1))
 		gate_option_error(name, psprintf("\"count\" must be between 1 and 999, not %s", count));
