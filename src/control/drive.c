@@ -43,6 +43,7 @@
 #define RETRY_MS		200		/* until a batch of one page tries again */
 #define DISK_FULL_MS	1000	/* until anything tries again */
 #define GATES_MS		2000	/* between two times that closed gates are asked */
+#define GATES_SHOWN_MS	30000	/* between two times that they are asked so that mig.gates is not too old */
 #define LATER_MS		1000	/* until the watch tries again that could not even say what is wrong */
 
 /* What a unit works on, and how it ended */
@@ -649,6 +650,13 @@ note_watch_failure(void *arg)
 	((WatchUnit *) arg)->due = watch_failed(((WatchUnit *) arg)->mig, ((WatchUnit *) arg)->error);
 }
 
+/* Ask the gates before `completing`, for people to see. */
+static void
+show_gates(void *arg)
+{
+	(void) gates_ask(arg, PHASE_COMPLETING, GATES_AT_PRESENT);
+}
+
 /* Nothing is to be done: if both versions are in use, see whether they still hold the same. */
 static DriveResult
 watch(int64 migration_id)
@@ -670,6 +678,8 @@ watch(int64 migration_id)
 			unit.due = LATER_MS;
 			(void) txn_try(note_watch_failure, &unit, &error);	/* on a full disk that may fail, too */
 		}
+		if (gates_are_stale(migration_id, GATES_SHOWN_MS))
+			(void) txn_try(show_gates, (void *) unit.mig, &error);
 		latency_work_end();
 	}
 	txn_next();

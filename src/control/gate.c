@@ -127,6 +127,8 @@ ask_verified(Asking *a)
 			continue;
 		tables++;
 		if (fault == NULL)
+			fault = seal_lapse(s->relid);
+		if (fault == NULL)
 			fault = pass_fault(a->mig, s);
 	}
 	found(a, fault == NULL, fault ? fault : tables ? psprintf("%s clean", count_text(tables, "table")) : "no table has two versions of a value", "last pass clean, in this epoch");

@@ -7,7 +7,7 @@ CREATE TABLE mig.drift_row (
     relation text NOT NULL,         -- of the leaf
     key jsonb NOT NULL,
     column_name text NOT NULL,
-    kind text NOT NULL,             -- as in mig.bad_row; "no trigger": the leaf has lost its sync triggers
+    kind text NOT NULL,             -- as in mig.bad_row; "no trigger": the leaf has lost its sync triggers, or they do not always fire
     old_value text,
     new_value text,
     expected text,

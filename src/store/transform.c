@@ -205,6 +205,24 @@ relation_has_sync(Relation rel)
 	return find_sync_trigger(rel) != NULL;
 }
 
+/* Does it, and do they fire whatever session_replication_role is? */
+bool
+relation_sync_fires(Relation rel)
+{
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
+	bool		fires = false;
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		if (!is_sync_trigger(&triggers->triggers[i]))
+			continue;
+		if (triggers->triggers[i].tgenabled != TRIGGER_FIRES_ALWAYS)
+			return false;
+		fires = true;
+	}
+	return fires;
+}
+
 /* The number of a column named in the trigger's arguments; 0 for "". */
 static AttrNumber
 column_number(Relation rel, const char *name)

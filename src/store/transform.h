@@ -76,6 +76,7 @@ typedef struct Transform
 
 extern bool is_sync_trigger(const Trigger *trigger);	/* either of the two */
 extern bool relation_has_sync(Relation rel);	/* is there a sync trigger? */
+extern bool relation_sync_fires(Relation rel);	/* and does it fire whatever session_replication_role is? */
 
 /* The table's transform, compiled; stays readable to the end of the transaction. 55000 if it has no sync trigger. */
 extern Transform *transform_get(Relation rel);

@@ -2,9 +2,9 @@
  * seal.c
  *		Compares the catalog with what it was: a bypass of the sync triggers leaves its trace there, whether or not anybody was watching.
  *
- * Of each relation with rows of a migrating table: its sync triggers with their firing mode and the transaction that has last touched them (DISABLE and ENABLE again changes that),
+ * Of each relation with rows of a migrating table: its sync triggers with their firing mode and the transaction that has last touched them (DISABLE and ENABLE again changes that) or their function,
  * its data file (TRUNCATE, and whatever else rewrites it), and the functions of users that its expressions call. Writes with session_replication_role = replica are
- * no bypass: the triggers are ENABLE ALWAYS, and one that is not shows.
+ * no bypass: the triggers are ENABLE ALWAYS, and one that is not shows. A lapse is a state, not a change: as long as triggers do not fire, no pass is worth anything.
  */
 #include "base/compat.h"
 
@@ -74,12 +74,34 @@ seal_of(Oid table)
 	appendStringInfoChar(&relids, ']');
 	appendStringInfoChar(&functions, ']');
 	return admin_queryp("SELECT coalesce(jsonb_object_agg(format('%I.%I', n.nspname, c.relname), jsonb_build_object('the data file', c.relfilenode)"
-						" || coalesce((SELECT jsonb_object_agg(format('trigger %I', t.tgname), jsonb_build_array(t.oid, t.xmin, t.tgenabled)) FROM pg_trigger t"
-						"   WHERE t.tgrelid = c.oid AND t.tgfoid IN (SELECT p.oid FROM pg_proc p WHERE p.proname = 'sync' AND p.pronamespace = 'mig'::regnamespace)), '{}')"
+						" || coalesce((SELECT jsonb_object_agg(format('trigger %I', t.tgname), jsonb_build_array(t.oid, t.xmin, t.tgenabled, p.xmin)) FROM pg_trigger t"
+						"   JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgrelid = c.oid AND p.proname = 'sync' AND p.pronamespace = 'mig'::regnamespace), '{}')"
 						" || coalesce((SELECT jsonb_object_agg(format('function %s', p.oid::regprocedure), jsonb_build_array(p.oid, p.xmin)) FROM pg_proc p"
 						"   WHERE p.oid IN (SELECT f::oid FROM jsonb_array_elements_text($2) f)), '{}')), '{}')::text"
 						" FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN (SELECT r::oid FROM jsonb_array_elements_text($1) r)",
 						P_jsonb(relids.data), P_jsonb(functions.data))->v[0][0];
+}
+
+char *
+seal_lapse(Oid table)
+{
+	char	   *lapse = NULL;
+	ListCell   *lc;
+
+	foreach(lc, leaves_of(table))
+	{
+		bool		gone;
+		Relation	rel = leaf_open(lfirst_oid(lc), AccessShareLock, &gone);
+
+		if (rel == NULL)
+			continue;			/* whoever has locked it leaves a trace */
+		if (lapse == NULL && !relation_has_sync(rel))
+			lapse = psprintf("%s has lost its sync triggers", sql_relation_name(lfirst_oid(lc)));
+		else if (lapse == NULL && !relation_sync_fires(rel))
+			lapse = psprintf("the sync triggers of %s do not always fire", sql_relation_name(lfirst_oid(lc)));
+		table_close(rel, NoLock);
+	}
+	return lapse;
 }
 
 bool

@@ -14,4 +14,7 @@
  */
 extern bool seal_check(const Migration *mig);
 
+/* Why writes to a table may be getting past its sync triggers at this moment; NULL: they cannot. */
+extern char *seal_lapse(Oid table);
+
 #endif

@@ -234,7 +234,7 @@ take_findings(const Unit *u, const Step *s, const Pass *pass, Oid leaf, const Fi
 		raise_alarm(u, s, &news);
 }
 
-/* A leaf without a sync trigger: nothing in it can be relied on. A divergence without rows. */
+/* A leaf without sync triggers that fire: nothing in it can be relied on. A divergence without rows. */
 static Findings
 without_trigger(Relation leaf)
 {
@@ -325,7 +325,7 @@ go_through(const Unit *u, const Step *s, const Pass *pass, Oid relid, int64 *blo
 		return gone ? LEAF_DONE : LEAF_LOCKED;
 	if (relation_has_sync(leaf))
 		state = pass ? pass_leaf(u, s, pass, leaf, block, sum, ranges) : sweep_leaf(u, s, leaf);
-	else if (RelationGetNumberOfBlocks(leaf) > 0 && is_leaf(s, relid))
+	if (state == LEAF_DONE && !relation_sync_fires(leaf) && RelationGetNumberOfBlocks(leaf) > 0 && is_leaf(s, relid))
 	{
 		Findings	found = without_trigger(leaf);
 
