@@ -166,6 +166,10 @@ CREATE TABLE v (id int PRIMARY KEY, a int);
 INSERT INTO v SELECT i, i FROM generate_series(1, 5) i;
 SELECT mig_start('rep4', 'ALTER TABLE v ALTER a TYPE bigint USING a * 10', '{"down": {"v.a": "a / 10"}, "drift": false, "hold": ["validating"]}');
 CALL mt.wait_for($$SELECT paused FROM mig_status('rep4')$$);
+-- what is not filled yet is not its business, and no clean pass
+CALL bypass('v', 'INSERT INTO v VALUES (6, 6)');
+SELECT relation, divergent, repaired FROM mig_repair('rep4', 'old');
+SELECT kind, missing, clean FROM mig.checks WHERE name = 'rep4' ORDER BY id DESC LIMIT 1;
 CALL bypass('v', 'UPDATE v SET a = 7 WHERE id = 3');
 SELECT mig_resume('rep4');
 CALL mt.wait_for($$SELECT paused AND phase = 'validating' FROM mig_status('rep4')$$);
