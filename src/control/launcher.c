@@ -44,6 +44,7 @@ typedef struct Launch
 	BackgroundWorkerHandle *handle; /* NULL: none that we started is alive */
 	bool		ended;			/* it has ended since the last look */
 	int			failures;		/* in a row */
+	TimestampTz started;
 	TimestampTz not_before;
 } Launch;
 
@@ -165,6 +166,9 @@ judge(Launch *launch, const DatabaseWork *work, TimestampTz now)
 	if (found == NIL)
 		return false;
 	list_free(found);
+	/* one that has lived for long is not the next of a row */
+	if (TimestampDifferenceExceeds(launch->started, now, RETRY_MOST_MS))
+		launch->failures = 0;
 	pause = Min(RETRY_FIRST_MS << Min(launch->failures, 8), RETRY_MOST_MS);
 	launch->failures++;
 	launch->not_before = TimestampTzPlusMilliseconds(now, pause);
@@ -178,6 +182,7 @@ launch_worker(Launch *launch)
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	bool		started;
 
+	launch->started = GetCurrentTimestamp();
 	shmem_launching(launch->database);
 	started = background_start("mig_control worker", "mig_worker_main", launch->database, NULL, &launch->handle);
 	MemoryContextSwitchTo(old);

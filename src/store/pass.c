@@ -8,12 +8,16 @@
 #include "base/compat.h"
 
 #include "access/transam.h"
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 #include "base/sql.h"
 #include "store/pass.h"
+
+#define MOST_ASKED 1000			/* transactions; then one is as good as running */
 
 static const char *const kind_names[] = {
 	[PASS_VALIDATE] = "validate",
@@ -106,20 +110,36 @@ pass_is_open(const Migration *mig, Oid relid, PassKind kind, int step_no)
 	return find_open(mig, relid, kind, step_no) != NULL;
 }
 
-/* The oldest transaction of others that runs, given the one that was to come before; that one if none does. */
+/* A transaction id of now as one of 64 bits. */
+static uint64
+full_xid(TransactionId xid, uint64 next)
+{
+	return next + (int32) (xid - (TransactionId) next);
+}
+
+/*
+ * The oldest transaction of others that runs, given the one that was to come before; that one if none does. A snapshot names those that are older than the newest that has ended; of
+ * the others, each has to be asked for.
+ */
 static uint64
 oldest_running(uint64 next)
 {
 	Snapshot	snapshot = GetLatestSnapshot();
-	uint64		oldest = next;
+	uint64		oldest = full_xid(snapshot->xmax, next);
 
+	for (int asked = 0; oldest < next && asked < MOST_ASKED; asked++)
+	{
+		if (!TransactionIdIsCurrentTransactionId((TransactionId) oldest) && TransactionIdIsInProgress((TransactionId) oldest))
+			break;
+		oldest++;
+	}
 	for (uint32 i = 0; i < snapshot->xcnt; i++)
 	{
-		int32		ahead = (int32) (snapshot->xip[i] - (TransactionId) next);
+		uint64		xid = full_xid(snapshot->xip[i], next);
 
-		oldest = Min(oldest, next + ahead);
+		oldest = Min(oldest, xid);
 	}
-	return oldest;
+	return Min(oldest, next);
 }
 
 Pass *
