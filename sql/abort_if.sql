@@ -50,15 +50,31 @@ SELECT detail ->> 'to' AS "to", detail -> 'detail' ->> 'reason' ~ 'deadline is 2
 -- Rows that differ: found by the check, rolled back by the same driver
 SELECT mig_start('abt2', :'definition', '{"hold": ["validating"], "abort_if": {"divergence": {"limit": 1, "action": "rollback"}}}');
 CALL mt.wait_for('SELECT paused AND waiting_for = ''held before validating'' FROM mig_status(''abt2'')');
-SET mig_control.guard = off;
+SET mig_control.own_statements = 1;
 ALTER TABLE t DISABLE TRIGGER USER;
 UPDATE t SET a = '-5' WHERE id <= 2;
-RESET mig_control.guard;
+RESET mig_control.own_statements;
 SELECT mig_resume('abt2');
 CALL mt.wait_for('SELECT phase = ''rolled_back'' FROM mig_status(''abt2'')');
 SELECT * FROM pg_temp.aborted('abt2');
 SELECT phase, error FROM mig_status('abt2');
 UPDATE t SET a = id WHERE id <= 2;
+
+-- A version that was ready is not rolled back where that would lose writes: it pauses instead
+SELECT mig_start('abt5', :'definition', '{"abort_if": {"divergence": 0, "action": "rollback"}, "drift": {"duty": 1}}');
+CALL mig_wait('abt5');
+UPDATE abt_abt5.t SET a = 70 WHERE id = 7;
+BEGIN;
+SET LOCAL mig_control.own_statements = 1;
+ALTER TABLE t DISABLE TRIGGER USER;
+UPDATE t SET a = '71' WHERE id = 7;
+ALTER TABLE t ENABLE ALWAYS TRIGGER "~mig_sync";
+COMMIT;
+CALL mt.wait_for('SELECT count(*) = 1 FROM mig.events WHERE name = ''abt5'' AND kind = ''aborted''');
+SELECT phase, paused, waiting_for FROM mig_status('abt5');
+SELECT detail - 'reason' AS detail FROM mig.events WHERE name = 'abt5' AND kind = 'aborted';
+SELECT mig_rollback('abt5', force => true);
+UPDATE t SET a = 7 WHERE id = 7;
 
 -- The new version's writes fail: too few say nothing, then it pauses
 SELECT mig_start('abt3', :'definition', '{"abort_if": {"error_rate": 0.5, "latency": 1000}}');

@@ -128,7 +128,7 @@ SELECT mig_set('drift', '{"drift": {"duty": 1, "reaction": "fence"}}');
 -- A fence ends with its migration
 CALL bypass('UPDATE drift.t SET price = 14 WHERE id = 8');
 CALL mt.wait_for('SELECT fenced_since IS NOT NULL FROM mig.watch WHERE name = ''drift''');
-SELECT mig_rollback('drift');
+SELECT mig_rollback('drift', force => true);
 SELECT count(*) FROM mig.fence f JOIN mig.migration m ON m.id = f.migration_id WHERE m.name = 'drift';
 SELECT jsonb_array_length(report -> 'drift') > 0 AS reported FROM mig_report('drift') report;
 DROP ROLE regress_drift;

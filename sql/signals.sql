@@ -148,6 +148,8 @@ DROP INDEX app.dead_i;
 DROP TABLESPACE regress_signals;
 SELECT signal, value > 0 FROM mig.read_signals(NULL, 1) WHERE signal IN ('disk_free', 'dead_rows') ORDER BY 1;
 \pset tuples_only off
+SET client_min_messages = warning;
 SELECT mt.clean('app', 'app_sig1');
+RESET client_min_messages;
 DO $$BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM regress_owner', current_database()); END$$;
 DROP ROLE regress_owner, regress_other;

@@ -100,6 +100,8 @@ EXECUTE old_read;
 SELECT * FROM app_both.w ORDER BY id;
 TRUNCATE w;
 INSERT INTO app_both.w VALUES (1, 1);
+-- emptied, it has to be looked at again
+SELECT divergent FROM mig_validate('both');
 SELECT mig_complete('both');
 CALL mig_wait('both', until => 'completed');
 EXECUTE new_write(1, 1);

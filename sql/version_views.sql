@@ -201,6 +201,7 @@ COPY depot_pass.line (item) FROM stdin;
 \.
 
 -- Completed: the old version is closed, the new one a plain view of the table
+SELECT divergent FROM mig_validate('pass');
 SELECT mig_complete('pass');
 CALL mig_wait('pass', until => 'completed');
 SELECT * FROM mt.try('TRUNCATE depot_base.item');

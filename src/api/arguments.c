@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 
 #include "api/arguments.h"
+#include "base/lock.h"
 #include "base/sql.h"
 #include "control/abort.h"
 #include "control/gate.h"
@@ -20,6 +21,7 @@
 #include "pace/signal.h"
 #include "pace/window.h"
 #include "store/options.h"
+#include "store/override.h"
 
 void
 require_read_committed(const char *function)
@@ -182,4 +184,18 @@ check_may_version(const char *schema)
 				 errmsg("must be owner of schema \"%s\" or of all its tables", schema),
 				 errdetail("A version shows all tables of the schema, in views that belong to who starts the migration."),
 				 errhint("Have the schema's owner do it.")));
+}
+
+Migration *
+take_migration(const char *name, const char *function, bool operators)
+{
+	Migration  *mig = find_migration(name);
+
+	require_read_committed(function);
+	check_may_steer(mig, operators);
+	(void) advisory_lock(MIG_LOCK_MIGRATION, mig->id, ExclusiveLock, false, false);
+	mig = migration_by_id(mig->id);
+	if (mig->override_over)
+		overrides_end(mig->id, false);
+	return mig;
 }

@@ -32,6 +32,9 @@ extern void hide_texts(Migration *mig);
 /* Raise 42501 unless the current user may act for the migration's owner; operators: or is one of options.operators. */
 extern void check_may_steer(const Migration *mig, bool operators);
 
+/* Find a migration, check the caller, and have it for ourselves: waits for a running unit of work to commit. Overrides that are over are noticed. */
+extern Migration *take_migration(const char *name, const char *function, bool operators);
+
 /* Raise 42501 unless the current user may show the schema's tables in views that all use: it is the owner of the schema or of all its tables. */
 extern void check_may_version(const char *schema);
 

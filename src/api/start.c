@@ -18,9 +18,11 @@
 #include "base/sql.h"
 #include "compile/plan.h"
 #include "control/lifecycle.h"
+#include "control/restore_point.h"
 #include "control/steps.h"
 #include "pace/signal.h"
 #include "store/chain.h"
+#include "verify/business.h"
 #include "verify/lint.h"
 
 PG_FUNCTION_INFO_V1(mig_plan);
@@ -154,8 +156,10 @@ start_plan(MigPlan *plan, const char *definition)
 		check_readable_again();
 	else
 	{
+		restore_point(&mig, "start");
 		lifecycle_enter(&mig, PHASE_EXPANDING, NULL);
 		ms = steps_run(&mig, steps_of_group(mig.id, 1), lock_attempts());
+		business_checks_given(&mig);
 		signals_prepare(&mig);
 		event_write(mig.id, "expanded", psprintf("{\"locked_ms\": %.1f}", ms));
 	}

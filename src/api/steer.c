@@ -15,7 +15,6 @@
 #include "utils/timestamp.h"
 
 #include "api/arguments.h"
-#include "base/lock.h"
 #include "base/shmem.h"
 #include "base/sql.h"
 #include "compile/plan.h"
@@ -49,21 +48,6 @@ reason_detail(const char *reason)
 	escape_json(&buf, reason);
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
-}
-
-/* Find a migration, check the caller, and have it for ourselves: waits for a running unit of work to commit. Overrides that are over are noticed. */
-static Migration *
-take_migration(const char *name, const char *function, bool operators)
-{
-	Migration  *mig = find_migration(name);
-
-	require_read_committed(function);
-	check_may_steer(mig, operators);
-	(void) advisory_lock(MIG_LOCK_MIGRATION, mig->id, ExclusiveLock, false, false);
-	mig = migration_by_id(mig->id);
-	if (mig->override_over)
-		overrides_end(mig->id, false);
-	return mig;
 }
 
 /* mig_pause(name, reason): nothing moves after the unit of work that runs now. */
@@ -177,6 +161,7 @@ mig_complete(PG_FUNCTION_ARGS)
 {
 	Migration  *mig = take_migration(arg_text(fcinfo, 0), "mig_complete", false);
 	char	   *reason = arg_text(fcinfo, 2);
+	char	   *gates = NULL;
 
 	if (mig->phase == PHASE_COMPLETED)
 	{
@@ -195,9 +180,9 @@ mig_complete(PG_FUNCTION_ARGS)
 	if (mig->phase == PHASE_READY)
 	{
 		finish_check_turn(mig);
-		gates_require(mig, PHASE_COMPLETING, !PG_ARGISNULL(1) && PG_GETARG_BOOL(1), reason);
+		gates = gates_require(mig, PHASE_COMPLETING, !PG_ARGISNULL(1) && PG_GETARG_BOOL(1), reason);
 	}
-	if (finish_complete(mig, reason_detail(reason)))
+	if (finish_complete(mig, sql_textp("SELECT (coalesce($1, '{}') || jsonb_build_object('gates', $2))::text", P_jsonb(reason_detail(reason)), P_jsonb(gates))))
 		PG_RETURN_TEXT_P(cstring_to_text("completed"));
 	shmem_wake_at_commit();
 	if (!shmem_available())
@@ -207,7 +192,7 @@ mig_complete(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text("completing"));
 }
 
-/* mig_rollback(name, reason): the schema as it was; what new clients wrote stays, converted by down. */
+/* mig_rollback(name, reason, force): the schema as it was; what new clients wrote stays, converted by down, which is shown first. */
 PGDLLEXPORT Datum
 mig_rollback(PG_FUNCTION_ARGS)
 {
@@ -215,6 +200,10 @@ mig_rollback(PG_FUNCTION_ARGS)
 
 	if (lifecycle_ended(mig->phase))
 		lifecycle_wrong_phase(mig, "mig_rollback");
+	if (PG_ARGISNULL(2) || !PG_GETARG_BOOL(2))
+		finish_prove(mig);
+	else if (mig->was_ready)
+		event_write(mig->id, "forced", "{\"rollback\": \"without proof that the old version holds every write\"}");
 	finish_rollback(mig, reason_detail(arg_text(fcinfo, 1)));
 	PG_RETURN_VOID();
 }

@@ -116,6 +116,7 @@ quiet_begin(Identity *saved, const Migration *mig, Relation rel)
 						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
 	settings_apply(mig->settings);
 	setting_set("enable_seqscan", "off");
+	setting_set("enable_tidscan", "on");
 	setting_set("jit", "off");
 }
 

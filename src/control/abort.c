@@ -4,7 +4,7 @@
  *
  * What acts notes that in the row of mig.lookout, which it holds locked, in the transaction of the act itself: so each acts exactly once. It waits for the
  * advisory lock MIGRATION, exclusively, as a call of mig_pause or mig_rollback does. What cannot be done now but should pass (locks of the rollback) is tried at the
- * next look; a rollback that is refused becomes a pause.
+ * next look; a rollback that is refused, as one of a version whose writes the old one does not hold, becomes a pause.
  */
 #include "base/compat.h"
 
@@ -352,6 +352,7 @@ perform(void *arg)
 		migration_set_pause(mig->id, true, "aborted", act->reason);
 		return;
 	}
+	finish_prove(mig);
 	finish_rollback(mig, sql_textp("SELECT jsonb_build_object('reason', $1)::text", P_text(act->reason)));
 	migration_set_pause(mig->id, false, NULL, act->reason);
 }

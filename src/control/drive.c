@@ -23,6 +23,7 @@
 #include "control/finish.h"
 #include "control/gate.h"
 #include "control/lifecycle.h"
+#include "control/restore_point.h"
 #include "control/lookout.h"
 #include "control/steps.h"
 #include "control/utility.h"
@@ -34,6 +35,7 @@
 #include "store/override.h"
 #include "store/pass.h"
 #include "store/task.h"
+#include "verify/business.h"
 #include "verify/seal.h"
 #include "verify/verify.h"
 #include "verify/watch.h"
@@ -41,6 +43,7 @@
 #define RETRY_MS		200		/* until a batch of one page tries again */
 #define DISK_FULL_MS	1000	/* until anything tries again */
 #define GATES_MS		2000	/* between two times that closed gates are asked */
+#define GATES_SHOWN_MS	30000	/* between two times that they are asked so that mig.gates is not too old */
 #define LATER_MS		1000	/* until the watch tries again that could not even say what is wrong */
 
 /* What a unit works on, and how it ended */
@@ -346,12 +349,18 @@ run_group(Unit *u)
 			event_write(mig->id, "failed", step_detail(s, member("gate", closed)));
 			return;
 		}
+		restore_point(mig, "swap");
 	}
 	/* what clients are shown must not be taken back by a crash; also, a worker's commits are asynchronous otherwise */
 	(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	if (s->phase == STEP_EXPAND)
+	{
 		check_plan(mig);
+		restore_point(mig, "start");
+	}
 	ms = steps_run(mig, steps, mig_lock_retries);
+	if (s->phase == STEP_EXPAND)
+		business_checks_given(mig);
 	next = step_next(mig->id);
 	if (s->lock >= ShareUpdateExclusiveLock || next == NULL)
 		event_write(mig->id, next ? "step" : "swapped", step_detail(s, lock_members(s->lock, ms)));
@@ -641,6 +650,13 @@ note_watch_failure(void *arg)
 	((WatchUnit *) arg)->due = watch_failed(((WatchUnit *) arg)->mig, ((WatchUnit *) arg)->error);
 }
 
+/* Ask the gates before `completing`, for people to see. */
+static void
+show_gates(void *arg)
+{
+	(void) gates_ask(arg, PHASE_COMPLETING, GATES_AT_PRESENT);
+}
+
 /* Nothing is to be done: if both versions are in use, see whether they still hold the same. */
 static DriveResult
 watch(int64 migration_id)
@@ -662,6 +678,8 @@ watch(int64 migration_id)
 			unit.due = LATER_MS;
 			(void) txn_try(note_watch_failure, &unit, &error);	/* on a full disk that may fail, too */
 		}
+		if (gates_are_stale(migration_id, GATES_SHOWN_MS))
+			(void) txn_try(show_gates, (void *) unit.mig, &error);
 		latency_work_end();
 	}
 	txn_next();

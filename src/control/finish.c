@@ -14,11 +14,13 @@
 #include "base/sql.h"
 #include "control/finish.h"
 #include "control/lifecycle.h"
+#include "control/restore_point.h"
 #include "control/steps.h"
 #include "control/utility.h"
 #include "control/versions.h"
 #include "store/chain.h"
 #include "store/task.h"
+#include "verify/prove.h"
 #include "verify/verify.h"
 
 /* Are all these steps one group: nothing but the swap? */
@@ -68,6 +70,7 @@ finish_complete(Migration *mig, const char *detail)
 	lifecycle_enter(mig, PHASE_COMPLETING, detail);
 	if (!is_swap_only(contract) || mig_stop_before[0])
 		return false;
+	restore_point(mig, "swap");
 	ms = steps_run(mig, contract, lock_attempts());
 	event_write(mig->id, "swapped", psprintf("{\"locked_ms\": %.1f}", ms));
 	lifecycle_enter(mig, PHASE_COMPLETED, NULL);
@@ -92,6 +95,14 @@ drop_unused_views(const Migration *mig)
 	(void) lock_relations(wants, lock_attempts());
 	versions_drop_views(mig->version_schema, false);
 	identity_end(&saved);
+}
+
+void
+finish_prove(const Migration *mig)
+{
+	check_turn(mig, chain_successor(mig), "mig_rollback");
+	if (mig->was_ready)
+		prove_old_side(mig);
 }
 
 void
@@ -139,7 +150,7 @@ finish_retry(Migration *mig)
 	if (next != NULL && next->kind == STEP_BACKFILL)
 		task_ranges_reopen(mig->id, next->no);
 	/* rows may have been corrected */
-	if (mig->error != NULL && next != NULL && next->kind == STEP_VALIDATE)
+	if (mig->error != NULL && mig->phase == PHASE_VALIDATING && next != NULL && next->kind == STEP_VALIDATE)
 		finish_check_again(mig, next);
 }
 

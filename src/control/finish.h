@@ -16,6 +16,9 @@ extern void finish_check_turn(const Migration *mig);
 /* Begin to complete, its gates being open; true when that could be done at once (no rule has to be validated). */
 extern bool finish_complete(Migration *mig, const char *detail);
 
+/* Before a version that was ready is rolled back: show that the old one holds every write, or raise 55000. Takes no lock that anybody waits for. */
+extern void finish_prove(const Migration *mig);
+
 /* Undo all that was done, in one short transaction; an index build that runs is cancelled. */
 extern void finish_rollback(Migration *mig, const char *detail);
 

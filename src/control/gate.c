@@ -92,26 +92,25 @@ ask_aside(Asking *a)
 	found(a, n == 0, count_text(n, "range"), "0 ranges");
 }
 
-/* What the last pass over a table found wrong; NULL if it is clean, and of this epoch. */
+/* What is wrong with a table; NULL when a pass of this epoch is clean, and none that ended since it began has found anything. */
 static char *
 pass_fault(const Migration *mig, const Step *check)
 {
-	Pass	   *p = pass_last(mig->id, check->relid);
+	Pass	   *clean = pass_last_clean(mig, check->relid);
+	Pass	   *p = pass_last_finding(mig->id, check->relid, clean ? clean->started_at : 0);
 
-	if (p == NULL)
-		return psprintf("%s was not checked yet", check->relation);
-	if (p->found.divergent > 0)
+	if (p && p->found.divergent > 0)
 		return psprintf("%s of %s differ%s", count_text(p->found.divergent, "row"), check->relation, p->found.divergent == 1 ? "s" : "");
-	if (p->found.missing > 0)
+	if (p && p->found.missing > 0)
 		return psprintf("%s of %s %s no new value", count_text(p->found.missing, "row"), check->relation, p->found.missing == 1 ? "has" : "have");
-	if (p->found.repaired > 0)
+	if (p)
 		return psprintf("%s of %s %s repaired, and not checked since", count_text(p->found.repaired, "row"), check->relation, p->found.repaired == 1 ? "was" : "were");
-	if (!p->clean || p->epoch != pass_epoch(mig->id))
-		return psprintf("writes may have got past the triggers of %s since it was checked", check->relation);
+	if (clean == NULL)
+		return psprintf(pass_last(mig->id, check->relid) ? "writes may have got past the triggers of %s since it was checked" : "%s was not checked yet", check->relation);
 	return NULL;
 }
 
-/* verified: the last pass over each table is clean, and nothing has got past the triggers since. */
+/* verified: each table has a clean pass, and nothing was found or has got past the triggers since. */
 static void
 ask_verified(Asking *a)
 {
@@ -145,8 +144,10 @@ ask_constraints(Asking *a)
 	foreach(lc, steps_of_phase(a->mig->id, STEP_CHECK))
 	{
 		Step	   *s = lfirst(lc);
-		Pass	   *p = s->kind == STEP_VALIDATE ? pass_last(a->mig->id, s->relid) : NULL;
+		Pass	   *p = s->kind == STEP_VALIDATE ? pass_last_clean(a->mig, s->relid) : NULL;
 
+		if (p == NULL)
+			p = pass_last(a->mig->id, s->relid);
 		violating += p ? p->found.violating : 0;
 	}
 	found(a, violating == 0, psprintf("%s in violation", count_text(violating, "row")), "0 rows");
@@ -183,7 +184,7 @@ ask_checks(Asking *a)
 		if (!s->green && fault[0] == '\0')
 			fault = psprintf("; %s %s", s->name, !s->run ? "was not run yet" : s->failure ? s->failure : "is red");
 	}
-	found(a, green == n, psprintf("%d of %d green%s", green, n, fault), "all green");
+	found(a, green == n, n ? psprintf("%d of %d green%s", green, n, fault) : NULL, n ? "all green" : NULL);
 }
 
 /* min_age: it has been ready for so long. */
@@ -193,7 +194,10 @@ ask_min_age(Asking *a)
 	double		limit = option_seconds(option_text(a->spec, "limit"), "gates.min_age.limit");
 	double		age = migration_ready_seconds(a->mig->id);
 
-	found(a, limit < 0 || age >= limit, age < 0 ? "not ready" : seconds_text(age), limit < 0 ? NULL : seconds_text(limit));
+	if (limit < 0)
+		found(a, true, NULL, NULL);
+	else
+		found(a, age >= limit, age < 0 ? "not ready" : seconds_text(age), seconds_text(limit));
 }
 
 /* cooling_period: the new version has taken all writes for so long. */
@@ -249,7 +253,7 @@ ask_approval(Asking *a)
 	int			wanted = approvals_wanted(a);
 	int			n = approvals_count(a->mig);
 
-	found(a, n >= wanted, count_text(n, "approval"), wanted ? psprintf("%d by approvers", wanted) : NULL);
+	found(a, n >= wanted, wanted + n ? count_text(n, "approval") : NULL, wanted ? psprintf("%d by approvers", wanted) : NULL);
 }
 
 typedef void (*AskGate) (Asking *a);
@@ -423,24 +427,50 @@ raise_closed(const Migration *mig, const List *barriers, bool force)
 			 errhint("mig_gates('%s') shows them all.", mig->name)));
 }
 
-void
+/* {"verified": "1 table clean", …}: what gates that have anything to say have found */
+static char *
+gates_json(const List *gates)
+{
+	StringInfoData json;
+	ListCell   *lc;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	foreach(lc, gates)
+	{
+		const Gate *gate = lfirst(lc);
+
+		if (gate->value == NULL)
+			continue;
+		appendStringInfoString(&json, json.len > 1 ? ", " : "");
+		escape_json(&json, gate->name);
+		appendStringInfoString(&json, ": ");
+		escape_json(&json, gate->failure ? gate->failure : gate->value);
+	}
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+char *
 gates_require(const Migration *mig, MigPhase before, bool force, const char *reason)
 {
+	List	   *gates = gates_ask(mig, before, GATES_ALL_OVER);
 	StringInfoData forced;
 	List	   *barriers;
 
 	initStringInfo(&forced);
-	barriers = find_barriers(gates_ask(mig, before, GATES_ALL_OVER), force, &forced);
+	barriers = find_barriers(gates, force, &forced);
 	if (barriers)
 		raise_closed(mig, barriers, force);
 	if (forced.len == 0)
-		return;
+		return gates_json(gates);
 	if (reason == NULL || reason[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("to pass closed gates by force takes a reason"),
 				 errhint("mig_complete('%s', force => true, reason => '…')", mig->name)));
 	event_write(mig->id, "forced", sql_textp("SELECT jsonb_build_object('gates', $1, 'reason', $2)::text", P_jsonb(psprintf("[%s]", forced.data)), P_text(reason)));
+	return gates_json(gates);
 }
 
 char *

@@ -26,8 +26,9 @@ extern char *gates_closed_text(const List *gates);
 
 /*
  * Raise 55000 naming those that are closed. force: those that options.gates calls overridable are passed, with an event that names them and the reason (22004 without one).
+ * Returns what was found, as one JSON object.
  */
-extern void gates_require(const Migration *mig, MigPhase before, bool force, const char *reason);
+extern char *gates_require(const Migration *mig, MigPhase before, bool force, const char *reason);
 
 /* Just before the swap: is one closed that was not passed by force since the migration was last ready? In words; NULL: none is. */
 extern char *gates_closed_after_all(const Migration *mig);

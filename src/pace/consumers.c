@@ -5,7 +5,7 @@
  * Owns struct Shared. An entry is a role and application at a version of a migration; a place, one of a few that each session has, says that the session uses, or
  * has used, an entry. The LWLock protects which entry is whose, and which place points to it; an entry to which a place points keeps its key, so that its
  * session adds to it without the lock. What is counted and timed is atomic. Entries that no session has are given to others when there is no free one,
- * those that were used longest ago first: what they knew is in mig.consumer by then.
+ * first those of which all is in mig.consumer already, then those that were used longest ago.
  */
 #include "base/compat.h"
 
@@ -57,6 +57,7 @@ typedef struct Shared
 {
 	LWLock	   *lock;
 	pg_atomic_uint64 missed_at; /* when there was last no room for a session of the old version, a TimestampTz */
+	pg_atomic_uint64 forgotten_write;	/* the last one to the old version that is in no entry any more and may not be in mig.consumer, likewise */
 	Entry		entries[ENTRIES];
 	ConsumerPlace places[FLEXIBLE_ARRAY_MEMBER];	/* PLACES for each process */
 } Shared;
@@ -107,6 +108,7 @@ startup_shared(void)
 		memset(shared, 0, shared_size());
 		shared->lock = &(GetNamedLWLockTranche(SHMEM_NAME))->lock;
 		pg_atomic_init_u64(&shared->missed_at, 0);
+		pg_atomic_init_u64(&shared->forgotten_write, 0);
 		for (int i = 0; i < ENTRIES; i++)
 		{
 			pg_atomic_init_u64(&shared->entries[i].last_read, 0);
@@ -149,6 +151,22 @@ entry_used_at(Entry *e)
 	return Max(read, write);
 }
 
+/* Is there something in it that is not in mig.consumer? */
+static bool
+entry_is_fresh(Entry *e)
+{
+	return pg_atomic_read_u32(&e->reads) > 0 || pg_atomic_read_u32(&e->writes) > 0 || pg_atomic_read_u32(&e->errors) > 0;
+}
+
+/* Is one of two better kept than the other? */
+static bool
+is_dearer(Entry *one, Entry *other)
+{
+	if (entry_is_fresh(one) != entry_is_fresh(other))
+		return entry_is_fresh(one);
+	return entry_used_at(one) > entry_used_at(other);
+}
+
 /* ---- the session's side ---- */
 
 /* Is an entry that of this session's role and application at a version? */
@@ -170,11 +188,13 @@ entry_get(int64 migration_id, bool old)
 
 		if (entry_is(e, migration_id, old))
 			return e;
-		if (e->sessions == 0 && (unused == NULL || entry_used_at(e) < entry_used_at(unused)))
+		if (e->sessions == 0 && (unused == NULL || is_dearer(unused, e)))
 			unused = e;
 	}
 	if (unused == NULL)
 		return NULL;
+	if (unused->old && entry_is_fresh(unused) && pg_atomic_read_u64(&unused->last_write) > pg_atomic_read_u64(&shared->forgotten_write))
+		pg_atomic_write_u64(&shared->forgotten_write, pg_atomic_read_u64(&unused->last_write));
 	unused->migration_id = migration_id;
 	unused->database = MyDatabaseId;
 	unused->role = GetSessionUserId();
@@ -584,7 +604,12 @@ consumers_last_old_write(const Migration *mig)
 	if (shared && !is_noted(mig, &why))
 		return 0;
 	if (shared)
+	{
+		TimestampTz forgotten = (TimestampTz) pg_atomic_read_u64(&shared->forgotten_write);
+
 		since = latency_watched_since(mig->id);
+		last = Max(last, forgotten);
+	}
 	else
 	{
 		Lookout    *lookout = lookout_get(mig->id);

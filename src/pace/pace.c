@@ -28,6 +28,7 @@
 #define SLOWED_MS		5		/* a chunk's target while others slow us down: none of them waits longer for a row, or for a processor */
 #define CHUNK_KB		1024.0
 #define SLOWED_WAL		(256 * 1024.0)	/* and its bytes of WAL: the next commit of theirs may have to write them out */
+#define SLOWED_PAGES	32		/* with which it begins then */
 #define UNFLUSHED_WAL	(256 * 1024)	/* bytes that a driver leaves to others to write out */
 
 typedef struct Driver
@@ -152,6 +153,13 @@ rests_until(const Driver *d, TimestampTz now)
 	return d->held_from > now ? rested : Max(rested, d->held_until);
 }
 
+/* Begin with the first size: a small one where others would notice. */
+static void
+begin_law(Driver *d)
+{
+	chunk_start(&d->law, d->duty < 1 ? Min(mig_batch_pages, SLOWED_PAGES) : mig_batch_pages);
+}
+
 PaceAnswer
 pace_ask(const Migration *mig, const Step *step)
 {
@@ -161,7 +169,7 @@ pace_ask(const Migration *mig, const Step *step)
 
 	latency_work_end();			/* a unit may have ended by an error that is nobody's to retry */
 	if (d->law.pages == 0 || (d->step_no != 0 && d->step_no != step->no))
-		chunk_start(&d->law, mig_batch_pages);
+		begin_law(d);
 	if (d->step_no != step->no)
 		d->waits_for = NULL;
 	d->step_no = step->no;
@@ -177,7 +185,7 @@ pace_pages(const Migration *mig, int64 most)
 	Driver	   *d = driver_get(mig->id);
 
 	if (d->law.pages == 0)
-		chunk_start(&d->law, mig_batch_pages);
+		begin_law(d);
 	d->most = d->batch ? d->batch : Max((int) most, mig_batch_pages);
 	if (d->law.pages > d->most)
 		chunk_start(&d->law, d->most);

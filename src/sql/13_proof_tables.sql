@@ -59,7 +59,9 @@ CREATE TABLE mig.pass (
     step_no int NOT NULL DEFAULT 0,
     epoch int NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    started_lsn pg_lsn NOT NULL DEFAULT CASE WHEN pg_is_in_recovery() THEN '0/0' ELSE pg_current_wal_insert_lsn() END,
+    started_lsn pg_lsn NOT NULL,
+    next_xid bigint NOT NULL,       -- the transaction that was to come then, read after started_lsn,
+    oldest_xid bigint NOT NULL,     -- and the oldest that ran; next_xid if none did
     ended_at timestamptz,
     clean boolean NOT NULL DEFAULT false,
     ranges bigint NOT NULL DEFAULT 0,

@@ -57,7 +57,7 @@ CREATE INDEX fence_migration ON mig.fence (migration_id);
 CREATE FUNCTION mig.drift_count(of_migration bigint, of_table oid) RETURNS bigint
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT greatest((SELECT p.divergent + p.missing FROM mig.pass p WHERE p.migration_id = of_migration AND p.relid = of_table AND p.kind = 'watch' AND p.step_no = 0
+    SELECT greatest((SELECT p.divergent + p.missing - p.repaired FROM mig.pass p WHERE p.migration_id = of_migration AND p.relid = of_table AND p.kind IN ('watch', 'repair') AND p.step_no = 0
                         AND p.ended_at IS NOT NULL ORDER BY p.ended_at DESC, p.id DESC LIMIT 1),
                     (SELECT count(DISTINCT (d.leaf, d.key)) FROM mig.drift_row d WHERE d.migration_id = of_migration AND d.relid = of_table AND d.gone_at IS NULL));
 END;

@@ -33,9 +33,9 @@ CREATE FUNCTION mig_complete(name text DEFAULT NULL, force boolean DEFAULT false
     LANGUAGE c AS 'MODULE_PATHNAME', 'mig_complete';
 COMMENT ON FUNCTION mig_complete(text, boolean, text) IS 'removes the old shape; returns completed, or completing while a rule is being validated';
 
-CREATE FUNCTION mig_rollback(name text DEFAULT NULL, reason text DEFAULT NULL) RETURNS void
+CREATE FUNCTION mig_rollback(name text DEFAULT NULL, reason text DEFAULT NULL, force boolean DEFAULT false) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'mig_rollback';
-COMMENT ON FUNCTION mig_rollback(text, text) IS 'removes the new shape; what was written through it stays, converted by down';
+COMMENT ON FUNCTION mig_rollback(text, text, boolean) IS 'removes the new shape; what was written through it stays, converted by down';
 
 CREATE FUNCTION mig_use(name text DEFAULT NULL, local boolean DEFAULT false) RETURNS text
     LANGUAGE c AS 'MODULE_PATHNAME', 'mig_use';

@@ -19,6 +19,14 @@ CREATE VIEW mig.report AS
         'consumers', (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'migration_id' ORDER BY c.version, c.role_name, c.application), '[]') FROM mig.consumer c WHERE c.migration_id = m.id),
         'drift', (SELECT coalesce(jsonb_agg(to_jsonb(d) - 'migration_id' - 'relid' - 'leaf' - 'id' ORDER BY d.id), '[]') FROM mig.drift_row d
                    WHERE d.migration_id = m.id AND has_table_privilege(d.leaf, 'SELECT')),
+        'passes', (SELECT coalesce(jsonb_agg(to_jsonb(p) - '{id,migration_id,relid,leaf,next_block,next_xid,oldest_xid}'::text[] ORDER BY p.id), '[]') FROM mig.pass p WHERE p.migration_id = m.id),
+        'epochs', (SELECT coalesce(jsonb_agg(to_jsonb(e) - 'migration_id' ORDER BY e.epoch), '[]') FROM mig.epoch e WHERE e.migration_id = m.id),
+        'gates', (SELECT coalesce(jsonb_agg(to_jsonb(g) - 'migration_id' ORDER BY g.name), '[]') FROM mig.gate g WHERE g.migration_id = m.id),
+        'approvals', (SELECT coalesce(jsonb_agg(to_jsonb(a) - 'migration_id' - 'id' - 'event_id' ORDER BY a.id), '[]') FROM mig.approval a WHERE a.migration_id = m.id),
+        'checks', (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'migration_id' || jsonb_build_object('runs',
+                         (SELECT coalesce(jsonb_agg(to_jsonb(r) - 'migration_id' - 'check_name' - 'id' ORDER BY r.id), '[]') FROM mig.check_run r WHERE r.migration_id = m.id AND r.check_name = c.name)) ORDER BY c.name), '[]')
+                    FROM mig.business_check c WHERE c.migration_id = m.id),
+        'restore_points', (SELECT coalesce(jsonb_agg(e.detail || jsonb_build_object('at', e.at) ORDER BY e.id), '[]') FROM mig.event e WHERE e.migration_id = m.id AND e.kind = 'restore point'),
         'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) - 'migration_id' ORDER BY e.id), '[]') FROM mig.event e WHERE e.migration_id = m.id)) END AS report
       FROM mig.migration m
      WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())

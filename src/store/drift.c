@@ -159,11 +159,11 @@ watch_sweep_begins(Watch *w, uint64 lsn, uint64 next_xid, uint64 oldest_xid)
 /* ---- what it has found ------------------------------------------------------------------------------------------------------- */
 
 /* mig_status shows what is known to diverge in all tables. */
-static void
-count_divergent(int64 migration_id)
+void
+drift_recount(int64 migration_id)
 {
 	admin_execp("UPDATE mig.migration m SET divergent = n.divergent, updated_at = clock_timestamp() FROM"
-				" (SELECT coalesce(sum(mig.drift_count($1, t.relid)), 0)::bigint AS divergent FROM (SELECT DISTINCT relid FROM mig.pass WHERE migration_id = $1 AND kind = 'watch') t) n"
+				" (SELECT coalesce(sum(mig.drift_count($1, t.relid)), 0)::bigint AS divergent FROM (SELECT DISTINCT relid FROM mig.pass WHERE migration_id = $1 AND kind IN ('watch', 'repair')) t) n"
 				" WHERE m.id = $1 AND m.divergent IS DISTINCT FROM n.divergent", P_int8(migration_id));
 }
 
@@ -192,7 +192,7 @@ drift_found(const Migration *mig, const Pass *pass, Oid leaf, const Findings *fo
 	news.rows = pg_strtoint64(rows->v[0][0]);
 	if (news.rows == 0)
 		return news;
-	count_divergent(mig->id);
+	drift_recount(mig->id);
 	news.known = pg_strtoint64(admin_queryp("SELECT mig.drift_count($1, $2)", P_int8(mig->id), P_oid(pass->relid))->v[0][0]);
 	news.detail = sql_textp("SELECT ($1 || jsonb_build_object('divergent', $2))::text", P_jsonb(rows->v[0][1]), P_int8(news.known));
 	news.payload = sql_textp("SELECT ($1 || jsonb_build_object('divergent', $2))::text", P_jsonb(rows->v[0][2]), P_int8(news.known));
@@ -237,6 +237,13 @@ drift_pass_ends(const Migration *mig, const Pass *pass)
 	}
 	pass_close(pass->id);
 	note_gone(pass);
-	count_divergent(mig->id);
+	drift_recount(mig->id);
 	thin_out(pass);
+}
+
+void
+drift_row_repaired(int64 migration_id, Oid leaf, const char *samples)
+{
+	admin_execp("UPDATE mig.drift_row SET gone_at = clock_timestamp() WHERE migration_id = $1 AND leaf = $2 AND gone_at IS NULL"
+				" AND key IN (SELECT s -> 'key' FROM jsonb_array_elements($3) s)", P_int8(migration_id), P_oid(leaf), P_jsonb(psprintf("[%s]", samples)));
 }

@@ -73,5 +73,8 @@ typedef struct DriftNews
 extern DriftNews drift_found(const Migration *mig, const Pass *pass, Oid leaf, const Findings *found);
 /* A pass has seen its whole table: end it. What it no longer found is gone; what a sweep has found behind its back makes it unclean. */
 extern void drift_pass_ends(const Migration *mig, const Pass *pass);
+/* A row was repaired: comma-separated JSON objects with its key; then count again. */
+extern void drift_row_repaired(int64 migration_id, Oid leaf, const char *samples);
+extern void drift_recount(int64 migration_id);
 
 #endif

@@ -41,6 +41,13 @@ gates_put(int64 migration_id, MigPhase before, const List *gates)
 				P_int8(migration_id), P_text(phase_name(before)), P_text(names.data));
 }
 
+bool
+gates_are_stale(int64 migration_id, int ms)
+{
+	return admin_queryp("SELECT FROM mig.gate WHERE migration_id = $1 AND before = 'completing' AND checked_at BETWEEN clock_timestamp() - $2 * interval '1 ms' AND clock_timestamp() LIMIT 1",
+						P_int8(migration_id), P_int4(ms))->n == 0;
+}
+
 void
 approval_put(int64 migration_id, const char *comment)
 {

@@ -22,6 +22,8 @@ typedef struct Gate
 
 extern void gates_put(int64 migration_id, MigPhase before, const List *gates);	/* Gate *: those that guard a phase, and no others */
 
+extern bool gates_are_stale(int64 migration_id, int ms);	/* were those before `completing` last asked longer ago, or never? */
+
 /* An approval counts while nobody has changed the options since it was given. */
 extern void approval_put(int64 migration_id, const char *comment);
 extern int	approvals_count(const Migration *mig);	/* roles that have approved */

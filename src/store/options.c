@@ -14,6 +14,7 @@
 
 #define MOST_WORKERS 16			/* an owner of a table is not to take all of the server's slots */
 #define MOST_PAGES 1048576		/* as mig_control.batch_pages */
+#define MOST_REPAIRS 1000000	/* in one transaction */
 
 char *
 option_text(const char *options, const char *key)
@@ -82,6 +83,8 @@ static const struct
 	{"up", "object", OPTIONS_START},
 	{"down", "object", OPTIONS_START},
 	{"baseline", "boolean", OPTIONS_START},
+	{"checks", "object", OPTIONS_START},
+	{"verify", "object", OPTIONS_START},
 	{"subscribers", "string", OPTIONS_START},
 	{"hold", "array", OPTIONS_SET},
 	{"operators", "array", OPTIONS_SET},
@@ -89,6 +92,7 @@ static const struct
 	{"gates", "object", OPTIONS_SET},
 	{"cooling_period", "string", OPTIONS_SET},
 	{"auto_complete", "boolean", OPTIONS_SET},
+	{"max_repairs", "number", OPTIONS_SET},
 	{"abort_if", "object", OPTIONS_SET},
 	{"drift", "object or boolean", OPTIONS_SET},
 	{"workers", "number", OPTIONS_OVERRIDE},
@@ -128,16 +132,16 @@ check_option(const char *name, const char *type, OptionsUse use)
 			 errhint("Options are: %s.", names.data)));
 }
 
-/* Check an option that is a whole number from 1 on. */
+/* Check an option that is a whole number. */
 static void
-check_number(const char *options, const char *name, int most)
+check_number(const char *options, const char *name, int least, int most)
 {
 	char	   *value = option_text(options, name);
 
-	if (value && (strspn(value, "0123456789") != strlen(value) || strlen(value) > 7 || atoi(value) < 1 || atoi(value) > most))
+	if (value && (strspn(value, "0123456789") != strlen(value) || strlen(value) > 7 || atoi(value) < least || atoi(value) > most))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"%s\" must be between 1 and %d, not %s", name, most, value)));
+				 errmsg("option \"%s\" must be between %d and %d, not %s", name, least, most, value)));
 }
 
 /* Check the values of those options that have a range. */
@@ -146,8 +150,9 @@ check_values(const char *options)
 {
 	char	   *subscribers = option_text(options, "subscribers");
 
-	check_number(options, "workers", MOST_WORKERS);
-	check_number(options, "batch", MOST_PAGES);
+	check_number(options, "workers", 1, MOST_WORKERS);
+	check_number(options, "batch", 1, MOST_PAGES);
+	check_number(options, "max_repairs", 0, MOST_REPAIRS);
 	drift_check_option(option_json(options, "drift"));
 	if (subscribers && strcmp(subscribers, "ready") != 0)
 		ereport(ERROR,

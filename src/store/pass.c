@@ -7,10 +7,17 @@
  */
 #include "base/compat.h"
 
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "base/sql.h"
 #include "store/pass.h"
+
+#define MOST_ASKED 1000			/* transactions; then one is as good as running */
 
 static const char *const kind_names[] = {
 	[PASS_VALIDATE] = "validate",
@@ -103,16 +110,53 @@ pass_is_open(const Migration *mig, Oid relid, PassKind kind, int step_no)
 	return find_open(mig, relid, kind, step_no) != NULL;
 }
 
+/* A transaction id of now as one of 64 bits. */
+static uint64
+full_xid(TransactionId xid, uint64 next)
+{
+	return next + (int32) (xid - (TransactionId) next);
+}
+
+/*
+ * The oldest transaction of others that runs, given the one that was to come before; that one if none does. A snapshot names those that are older than the newest that has ended; of
+ * the others, each has to be asked for.
+ */
+static uint64
+oldest_running(uint64 next)
+{
+	Snapshot	snapshot = GetLatestSnapshot();
+	uint64		oldest = full_xid(snapshot->xmax, next);
+
+	for (int asked = 0; oldest < next && asked < MOST_ASKED; asked++)
+	{
+		if (!TransactionIdIsCurrentTransactionId((TransactionId) oldest) && TransactionIdIsInProgress((TransactionId) oldest))
+			break;
+		oldest++;
+	}
+	for (uint32 i = 0; i < snapshot->xcnt; i++)
+	{
+		uint64		xid = full_xid(snapshot->xip[i], next);
+
+		oldest = Min(oldest, xid);
+	}
+	return Min(oldest, next);
+}
+
 Pass *
 pass_open(const Migration *mig, Oid relid, const char *relation, PassKind kind, int step_no)
 {
 	Pass	   *open = find_open(mig, relid, kind, step_no);
+	uint64		lsn;
+	uint64		next;
 
 	if (open)
 		return open;
-	return first_pass(admin_queryp("INSERT INTO mig.pass AS p (migration_id, relid, relation, kind, step_no, epoch)"
-								   " SELECT m.id, $2, $3, $4, $5, m.epoch FROM mig.migration m WHERE m.id = $1 RETURNING" PASS_LIST,
-								   P_int8(mig->id), P_oid(relid), P_text(relation), P_text(kind_names[kind]), P_int4(step_no)));
+	lsn = GetXLogInsertRecPtr();
+	next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	return first_pass(admin_queryp("INSERT INTO mig.pass AS p (migration_id, relid, relation, kind, step_no, epoch, started_lsn, next_xid, oldest_xid)"
+								   " SELECT m.id, $2, $3, $4, $5, m.epoch, '0/0'::pg_lsn + $6::numeric, $7, $8 FROM mig.migration m WHERE m.id = $1 RETURNING" PASS_LIST,
+								   P_int8(mig->id), P_oid(relid), P_text(relation), P_text(kind_names[kind]), P_int4(step_no),
+								   P_int8((int64) lsn), P_int8((int64) next), P_int8((int64) oldest_running(next))));
 }
 
 void
@@ -143,9 +187,14 @@ pass_drop_open(int64 migration_id, Oid relid, PassKind kind)
 Pass *
 pass_last(int64 migration_id, Oid relid)
 {
-	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.ended_at IS NOT NULL"
-								   " ORDER BY NOT p.clean AND p.ended_at >= (SELECT max(c.started_at) FROM mig.pass c WHERE c.migration_id = $1 AND c.relid = $2 AND c.clean) DESC NULLS LAST,"
-								   " p.ended_at DESC, p.id DESC LIMIT 1", P_int8(migration_id), P_oid(relid)));
+	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.ended_at IS NOT NULL ORDER BY p.ended_at DESC, p.id DESC LIMIT 1", P_int8(migration_id), P_oid(relid)));
+}
+
+Pass *
+pass_last_finding(int64 migration_id, Oid relid, TimestampTz since)
+{
+	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.divergent + p.missing + p.repaired > 0 AND p.ended_at >= coalesce($3, '-infinity')"
+								   " ORDER BY p.ended_at DESC, p.id DESC LIMIT 1", P_int8(migration_id), P_oid(relid), P_timestamptz(since)));
 }
 
 Pass *
@@ -153,6 +202,21 @@ pass_last_clean(const Migration *mig, Oid relid)
 {
 	return first_pass(admin_queryp(PASS_COLUMNS "JOIN mig.migration m ON m.id = p.migration_id WHERE p.migration_id = $1 AND p.relid = $2 AND p.clean AND p.epoch = m.epoch"
 								   " ORDER BY p.ended_at DESC, p.id DESC LIMIT 1", P_int8(mig->id), P_oid(relid)));
+}
+
+/*
+ * Transactions that ran when it began may have written before that, unseen. But what they wrote lies behind the place where the log was when the oldest of them was still to come;
+ * other passes and the watch have noted such places.
+ */
+uint64
+pass_seen_lsn(int64 id)
+{
+	char	   *lsn = admin_queryp("SELECT CASE WHEN p.oldest_xid >= p.next_xid THEN p.started_lsn - '0/0' ELSE greatest("
+								   "  (SELECT max(q.started_lsn - '0/0') FROM mig.pass q WHERE q.migration_id = p.migration_id AND q.next_xid <= p.oldest_xid),"
+								   "  (SELECT max(k.lsn) FROM mig.watcher w, unnest(w.mark_xids, w.mark_lsns) k(xid, lsn) WHERE w.migration_id = p.migration_id AND k.xid <= p.oldest_xid)) END::text"
+								   " FROM mig.pass p WHERE p.id = $1", P_int8(id))->v[0][0];
+
+	return lsn ? strtou64(lsn, NULL, 10) : 0;
 }
 
 int
@@ -195,7 +259,7 @@ epoch_reseal(int64 migration_id)
 uint64
 epoch_suspect_xid(int64 migration_id, Oid relid)
 {
-	char	   *xid = admin_queryp("SELECT min(e.suspect_from::text::numeric)::text FROM mig.epoch e WHERE e.migration_id = $1"
+	char	   *xid = admin_queryp("SELECT min(coalesce(e.suspect_from::text::numeric, 3))::text FROM mig.epoch e WHERE e.migration_id = $1"
 								   " AND e.epoch > coalesce((SELECT max(p.epoch) FROM mig.pass p WHERE p.migration_id = $1 AND p.relid = $2 AND p.clean), 0)",
 								   P_int8(migration_id), P_oid(relid))->v[0][0];
 

@@ -305,3 +305,16 @@ bad_rows_clear(int64 migration_id, List *relids)
 	if (relids != NIL)
 		admin_execp("DELETE FROM mig.bad_row WHERE migration_id = $1 AND relid = ANY ($2::oid[])", P_int8(migration_id), P_text(oid_array(relids)));
 }
+
+void
+bad_rows_seen_again(int64 migration_id, Oid relid)
+{
+	admin_execp("DELETE FROM mig.bad_row WHERE migration_id = $1 AND relid = $2 AND kind <> 'up'", P_int8(migration_id), P_oid(relid));
+}
+
+void
+bad_row_repaired(int64 migration_id, Oid relid, const char *samples)
+{
+	admin_execp("DELETE FROM mig.bad_row WHERE migration_id = $1 AND relid = $2 AND key IN (SELECT s -> 'key' FROM jsonb_array_elements($3) s)",
+				P_int8(migration_id), P_oid(relid), P_jsonb(psprintf("[%s]", samples)));
+}

@@ -86,5 +86,7 @@ extern void task_counts(const Range *range, int64 divergent, int64 missing);	/* 
 extern void bad_row_add(int64 migration_id, Oid relid, const char *column, const char *key, const char *kind, const char *error);
 extern int64 bad_rows_count(int64 migration_id, int step_no, const char *kind);	/* of the relations of a step's tasks */
 extern void bad_rows_clear(int64 migration_id, List *relids);
+extern void bad_rows_seen_again(int64 migration_id, Oid relid);	/* all that a check has found are about to be found again: forget them */
+extern void bad_row_repaired(int64 migration_id, Oid relid, const char *samples);	/* comma-separated JSON objects with its key */
 
 #endif

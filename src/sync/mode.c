@@ -100,6 +100,33 @@ sync_backfill_end(int64 *failed)
 	return samples;
 }
 
+static const char *const keep_names[] = {
+	[KEEP_ORIGIN] = "origin",
+	[KEEP_OLD] = "old",
+	[KEEP_NEW] = "new",
+};
+
+/* The name of a side that a repair keeps. */
+const char *
+keep_side_name(KeepSide keep)
+{
+	return keep_names[keep];
+}
+
+/* The side of that name; false if there is none. */
+bool
+keep_side_from_name(const char *name, KeepSide *keep)
+{
+	for (int i = 0; i < lengthof(keep_names); i++)
+	{
+		if (strcmp(name, keep_names[i]) != 0)
+			continue;
+		*keep = (KeepSide) i;
+		return true;
+	}
+	return false;
+}
+
 /* Enters repair mode. */
 void
 sync_repair_begin(KeepSide keep)

@@ -32,6 +32,9 @@ typedef enum KeepSide
 	KEEP_NEW
 } KeepSide;
 
+extern const char *keep_side_name(KeepSide keep);	/* "origin" … */
+extern bool keep_side_from_name(const char *name, KeepSide *keep);
+
 /* Enter repair mode; left at sync_repair_end(), and when its (sub)transaction fails. */
 extern void sync_repair_begin(KeepSide keep);
 extern void sync_repair_end(void);

@@ -26,6 +26,7 @@ typedef struct Reader
 	const char *old_from;		/* FROM items of both sides, alias t, with WHERE */
 	const char *new_from;
 	const char *segment;		/* SQL: jsonb of a row's segment */
+	const char *group;			/* GROUP BY segment; the whole is there even if it has no rows */
 } Reader;
 
 /* Raise 22023 about a key of the spec. */
@@ -35,7 +36,7 @@ refuse(const char *key, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("key \"%s\" of a check %s", key, what),
-			 errhint("Kinds are assertion, compare, count, sum, nulls, top, checksum, orphans and unique; docs/reference.md lists their keys.")));
+			 errhint("Kinds are assertion, compare, count, sum, nulls, top, checksum, orphans, unique and rows; docs/reference.md lists their keys.")));
 }
 
 /* A key's text; required. */
@@ -112,6 +113,7 @@ read_sides(Reader *r)
 	r->old_from = psprintf("%s AS t%s", sql_qualified(r->mig->schema, table), condition);
 	r->new_from = psprintf("%s AS t%s", sql_qualified(r->mig->version_schema, new_table ? new_table : table), condition);
 	r->segment = by ? psprintf("jsonb_build_object(%s)", join(by, "#, @", ", ")) : "'{}'::jsonb";
+	r->group = by ? "GROUP BY 1" : "GROUP BY ()";
 }
 
 /* Is the difference of two values small enough? */
@@ -149,8 +151,8 @@ pair_sql(const Reader *r, const char *old_sql, const char *new_sql)
 static char *
 aggregate_sql(const Reader *r, const char *old_value, const char *new_value)
 {
-	return pair_sql(r, psprintf("SELECT %s AS segment, (%s)::text AS value FROM %s GROUP BY 1", r->segment, old_value, r->old_from),
-					psprintf("SELECT %s AS segment, (%s)::text AS value FROM %s GROUP BY 1", r->segment, new_value, r->new_from));
+	return pair_sql(r, psprintf("SELECT %s AS segment, (%s)::text AS value FROM %s %s", r->segment, old_value, r->old_from, r->group),
+					psprintf("SELECT %s AS segment, (%s)::text AS value FROM %s %s", r->segment, new_value, r->new_from, r->group));
 }
 
 /* The same function of the column on each side; "@" stands for it. */
@@ -187,8 +189,8 @@ top_sql(const Reader *r)
 static char *
 nought_sql(const Reader *r, const char *value)
 {
-	return psprintf("SELECT %s AS segment, NULL::text AS old_value, (%s)::text AS new_value, (%s) = 0 AS ok FROM %s GROUP BY 1 ORDER BY 4, 1",
-					r->segment, value, value, r->new_from);
+	return psprintf("SELECT %s AS segment, NULL::text AS old_value, (%s)::text AS new_value, (%s) = 0 AS ok FROM %s %s ORDER BY 4, 1",
+					r->segment, value, value, r->new_from, r->group);
 }
 
 /* "t.a, t.b" */
@@ -230,6 +232,44 @@ unique_sql(const Reader *r)
 	return nought_sql(r, psprintf("count(*) FILTER (WHERE ROW(%s) IS NOT NULL) - count(DISTINCT ROW(%s)) FILTER (WHERE ROW(%s) IS NOT NULL)", key, key, key));
 }
 
+/* The columns of a table's primary key. */
+static List *
+key_of(const Reader *r, const char *table)
+{
+	SqlRows    *rows = sql_queryp("SELECT a.attname FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = $2"
+								  " JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE n.nspname = $1",
+								  P_text(r->mig->schema), P_text(table));
+	List	   *columns = NIL;
+
+	for (uint64 n = 0; n < rows->n; n++)
+		columns = lappend(columns, rows->v[n][0]);
+	if (columns == NIL)
+		refuse("key", "is missing, and the table has no primary key");
+	return columns;
+}
+
+/* Rows, paired by their key, of which a condition over both versions (old, new) is not true: none. */
+static char *
+rows_sql(const Reader *r)
+{
+	const char *table = text_of(r, "table");
+	const char *new_table = json_node_string(r->spec, "new_table");
+	const char *where = json_node_string(r->spec, "where");
+	List	   *key = list_of(r, "key");
+	StringInfoData on;
+	ListCell   *lc;
+
+	if (key == NIL)
+		key = key_of(r, table);
+	initStringInfo(&on);
+	foreach(lc, key)
+		appendStringInfo(&on, "%sold.%s = new.%s", on.len ? " AND " : "", quote_identifier(lfirst(lc)), quote_identifier(lfirst(lc)));
+	return psprintf("SELECT %s AS segment, NULL::text AS old_value, (count(*) FILTER (WHERE (%s\n) IS NOT TRUE))::text AS new_value, bool_and((%s\n) IS TRUE) IS NOT FALSE AS ok"
+					" FROM %s AS old JOIN %s AS new ON %s%s %s ORDER BY 4, 1", r->segment, text_of(r, "holds"), text_of(r, "holds"),
+					sql_qualified(r->mig->schema, table), sql_qualified(r->mig->version_schema, new_table ? new_table : table), on.data,
+					where ? psprintf(" WHERE (%s\n)", where) : "", r->group);
+}
+
 /* The user's own query: its column of that name is the value, the others are the segment; one column alone needs no name. */
 static char *
 user_sql(const Reader *r, const char *sql, const char *name, const char *path)
@@ -251,6 +291,18 @@ assertion_sql(const Reader *r)
 					user_sql(r, r->sql, "ok", "the check's query"));
 }
 
+static const char *const kinds[] = {"count", "sum", "nulls", "checksum", "top", "orphans", "unique", "rows"};
+
+/* Is a word one of these? */
+static bool
+one_of(const char *word, const char *const *words, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(words[i], word) == 0)
+			return true;
+	return false;
+}
+
 /* The check's one query. */
 static char *
 check_sql(Reader *r)
@@ -264,6 +316,8 @@ check_sql(Reader *r)
 		refuse("kind", "and a query contradict each other");
 	if (kind == NULL)
 		refuse("kind", "is missing, and there is no query");
+	if (!one_of(kind, kinds, lengthof(kinds)))
+		refuse("kind", "is unknown");
 	read_sides(r);
 	if (strcmp(kind, "count") == 0)
 		return aggregate_sql(r, "count(*)", "count(*)");
@@ -279,24 +333,21 @@ check_sql(Reader *r)
 		return orphans_sql(r);
 	if (strcmp(kind, "unique") == 0)
 		return unique_sql(r);
-	refuse("kind", "is unknown");
+	return rows_sql(r);
 }
 
 /* Refuse keys that no check has. */
 static void
 check_keys(const Reader *r)
 {
-	static const char *const keys[] = {"kind", "new", "table", "new_table", "column", "columns", "old", "by", "where", "top", "tolerance", "timeout", "references", "referenced_columns"};
+	static const char *const keys[] = {"kind", "new", "table", "new_table", "column", "columns", "old", "by", "where", "top", "tolerance", "timeout", "references", "referenced_columns", "holds", "key"};
 	ListCell   *lc;
 
 	foreach(lc, r->spec->children)
 	{
 		const char *key = ((JsonNode *) lfirst(lc))->key;
-		bool		known = false;
 
-		for (int i = 0; i < lengthof(keys); i++)
-			known = known || strcmp(keys[i], key) == 0;
-		if (!known)
+		if (!one_of(key, keys, lengthof(keys)))
 			refuse(key, "is unknown");
 	}
 }
@@ -331,6 +382,39 @@ business_check_read(const Migration *mig, const char *name, const char *sql, con
 	check->sql = check_sql(&r);
 	(void) ask_check(mig->owner, mig->settings, check->sql, 4, "the check");
 	return check;
+}
+
+/* Error context callback of add_given. */
+static void
+given_context(void *arg)
+{
+	errcontext("%s.%s of the options", (char *) ((void **) arg)[0], (char *) ((void **) arg)[1]);
+}
+
+/* Add a check that options give. */
+static void
+add_given(const Migration *mig, const char *option, const char *name, const char *sql, const char *spec)
+{
+	void	   *arg[2] = {(void *) option, (void *) name};
+	ErrorContextCallback callback = {error_context_stack, given_context, arg};
+
+	error_context_stack = &callback;
+	business_check_put(mig->id, business_check_read(mig, name, sql, spec));
+	error_context_stack = callback.previous;
+}
+
+void
+business_checks_given(const Migration *mig)
+{
+	SqlRows    *rows = sql_queryp("SELECT c.key, CASE jsonb_typeof(c.value) WHEN 'string' THEN c.value ->> 0 ELSE c.value ->> 'sql' END, CASE jsonb_typeof(c.value) WHEN 'object' THEN c.value - 'sql' WHEN 'string' THEN '{}' ELSE c.value END"
+								  " FROM jsonb_each($1 -> 'checks') c ORDER BY 1", P_jsonb(mig->options));
+
+	for (uint64 n = 0; n < rows->n; n++)
+		add_given(mig, "checks", rows->v[n][0], rows->v[n][1], rows->v[n][2]);
+	rows = sql_queryp("SELECT 'verify ' || v.key, jsonb_build_object('kind', 'rows', 'table', regexp_replace(v.key, '\\.[^.]*$', ''), 'holds', v.value)"
+					  " FROM jsonb_each($1 -> 'verify') v ORDER BY 1", P_jsonb(mig->options));
+	for (uint64 n = 0; n < rows->n; n++)
+		add_given(mig, "verify", rows->v[n][0], NULL, rows->v[n][1]);
 }
 
 List *

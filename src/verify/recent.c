@@ -50,8 +50,21 @@ is_recent(Relation rel, int64 block, XLogRecPtr since, BufferAccessStrategy stra
 	return lsn >= since;
 }
 
-int
-recent_blocks(Relation rel, int64 *next, int64 end, XLogRecPtr since, BlockRun *runs, int most)
+/* Was a page of the visibility map written since? Read after its bits: one that was set meanwhile has left its LSN. */
+static bool
+map_is_recent(Buffer map, XLogRecPtr since)
+{
+	XLogRecPtr	lsn;
+
+	LockBuffer(map, BUFFER_LOCK_SHARE);
+	lsn = PageGetLSN(BufferGetPage(map));
+	LockBuffer(map, BUFFER_LOCK_UNLOCK);
+	return lsn >= since;
+}
+
+/* recent_blocks(), or with `every` changed_blocks() */
+static int
+collect_blocks(Relation rel, int64 *next, int64 end, XLogRecPtr since, bool every, BlockRun *runs, int most)
 {
 	BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
 	Buffer		map = InvalidBuffer;
@@ -65,7 +78,7 @@ recent_blocks(Relation rel, int64 *next, int64 end, XLogRecPtr since, BlockRun *
 		int			visible = visible_ahead(rel, *next, &map);
 
 		CHECK_FOR_INTERRUPTS();
-		if (visible > 0)
+		if (visible > 0 && !(every && map_is_recent(map, since)))
 		{
 			*next += visible - 1;
 			continue;
@@ -83,4 +96,16 @@ recent_blocks(Relation rel, int64 *next, int64 end, XLogRecPtr since, BlockRun *
 		ReleaseBuffer(map);
 	FreeAccessStrategy(strategy);
 	return n;
+}
+
+int
+recent_blocks(Relation rel, int64 *next, int64 end, XLogRecPtr since, BlockRun *runs, int most)
+{
+	return collect_blocks(rel, next, end, since, false, runs, most);
+}
+
+int
+changed_blocks(Relation rel, int64 *next, int64 end, XLogRecPtr since, BlockRun *runs, int most)
+{
+	return collect_blocks(rel, next, end, since, true, runs, most);
 }

@@ -17,4 +17,7 @@
  */
 extern int	recent_blocks(Relation rel, int64 *next, int64 end, XLogRecPtr since, BlockRun *runs, int most);
 
+/* The same of a relation that is logged, and none is missed: those that are all-visible are passed over only if they were so at that place in the log, too. */
+extern int	changed_blocks(Relation rel, int64 *next, int64 end, XLogRecPtr since, BlockRun *runs, int most);
+
 #endif

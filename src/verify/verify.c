@@ -62,6 +62,10 @@ typedef struct Check
 	const BlockRun *runs;
 	int			nruns;
 	TransactionId since;		/* rows of older ones are passed over; InvalidTransactionId: none are */
+	bool		lost_only;		/* what counts is what the old side would lack */
+	uint64		suspect;		/* then: rows that this transaction or a later one has written may not be what their state says; 0: all are */
+	BadRows    *bad;			/* where those are to be kept that are wrong; NULL */
+	int			bad_before;		/* how many it had */
 	List	   *rules;			/* CheckedRule *: what will be constraints */
 	AttrNumber *key;			/* columns of the primary key, to which digests are bound */
 	int			nkey;
@@ -335,6 +339,47 @@ digest_row(Check *c, TupleTableSlot *row)
 	digest_add(&c->found.new_side, new);
 }
 
+bool
+verify_may_be_bypassed(TupleTableSlot *row, uint64 suspect)
+{
+	bool		isnull;
+	TransactionId xmin;
+	uint64		next;
+
+	if (suspect == 0)
+		return false;
+	next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	xmin = DatumGetTransactionId(slot_getsysattr(row, MinTransactionIdAttributeNumber, &isnull));
+	/* frozen rows keep the number of their transaction, but for those that pg_upgrade has brought from long ago */
+	return next - suspect > PG_UINT32_MAX || xmin - (TransactionId) suspect < next - suspect;
+}
+
+/* Would a pair that is wrong be missed if there were only the old side? One that it wrote last is what it is there; unless the state may not tell. */
+static bool
+would_be_lost(const Check *c, const Pair *p, PairState state, Verdict verdict, TupleTableSlot *row)
+{
+	if (state == PAIR_NEW)
+		return true;
+	if (p->follows || p->new_att == 0 || !verify_may_be_bypassed(row, c->suspect))
+		return false;
+	return verdict == DIVERGENT || !slot_attisnull(row, p->new_att);
+}
+
+/* Keep the place of a row that is wrong, if somebody asked for it. */
+static void
+note_bad(Check *c, ItemPointer tid)
+{
+	BadRows    *bad = c->bad;
+
+	if (bad == NULL || bad->n >= bad->most)
+		return;
+	if (bad->tids == NULL)
+		bad->tids = MemoryContextAlloc(bad->context, sizeof(ItemPointerData) * (bad->room = 64));
+	else if (bad->n == bad->room)
+		bad->tids = repalloc_huge(bad->tids, sizeof(ItemPointerData) * (bad->room *= 2));
+	bad->tids[bad->n++] = *tid;
+}
+
 /* Check a row; it counts once, whatever number of its pairs is wrong. */
 static void
 check_row(Check *c, TupleTableSlot *row)
@@ -346,10 +391,11 @@ check_row(Check *c, TupleTableSlot *row)
 	for (int i = 0; i < c->tr->npairs; i++)
 	{
 		const Pair *p = &c->tr->pairs[i];
+		PairState	is = (PairState) ((state >> (2 * i)) & 3);
 		char	   *detail = "";
-		Verdict		verdict = check_pair(c, p, (PairState) ((state >> (2 * i)) & 3), row, &detail);
+		Verdict		verdict = check_pair(c, p, is, row, &detail);
 
-		if (verdict == HOLDS)
+		if (verdict == HOLDS || (c->lost_only && !would_be_lost(c, p, is, verdict, row)))
 			continue;
 		missing |= verdict == MISSING;
 		divergent |= verdict != MISSING;
@@ -358,6 +404,8 @@ check_row(Check *c, TupleTableSlot *row)
 	c->found.checked++;
 	c->found.missing += missing;
 	c->found.divergent += divergent;
+	if (divergent || (missing && c->bad && c->bad->missing))
+		note_bad(c, &row->tts_tid);
 	if (c->rules && !missing && breaks_rules(c, row))
 		c->found.violating++;
 	if (!TransactionIdIsValid(c->since))
@@ -420,6 +468,8 @@ check_reset(Check *c, bool careful)
 	c->careful = careful;
 	resetStringInfo(&c->samples);
 	c->found = (Findings) {0};
+	if (c->bad)
+		c->bad->n = c->bad_before;
 }
 
 /* jsonb of a row's key: its primary key, or its ctid. */
@@ -544,46 +594,80 @@ find_key(Check *c)
 		c->key[c->nkey++] = i + FirstLowInvalidHeapAttributeNumber;
 }
 
-/* Check blocks of a relation, which has them. rules: the step's query, NULL: none; named: samples tell the relation */
+/* Check blocks of a relation, which has them. rules: the step's query, NULL: none */
 static Findings
-check_blocks(Relation rel, const char *rules, const BlockRun *runs, int nruns, TransactionId since, bool named)
+check_blocks(Check *c, const char *rules, const BlockRun *runs, int nruns)
 {
-	Check		c = {.rel = rel,.runs = runs,.nruns = nruns,.since = since,.named = named};
 	ErrorData  *error;
 
-	c.tr = transform_get(rel);
-	c.row_context = AllocSetContextCreate(CurrentMemoryContext, "mig_control check", ALLOCSET_DEFAULT_SIZES);
-	initStringInfo(&c.samples);
-	find_key(&c);
-	c.rules = rules ? compile_rules(rel, rules) : NIL;
-	check_reset(&c, false);
-	if (!txn_try(check_rows, &c, &error))
+	c->runs = runs;
+	c->nruns = nruns;
+	c->tr = transform_get(c->rel);
+	c->row_context = AllocSetContextCreate(CurrentMemoryContext, "mig_control check", ALLOCSET_DEFAULT_SIZES);
+	c->bad_before = c->bad ? c->bad->n : 0;
+	initStringInfo(&c->samples);
+	find_key(c);
+	c->rules = rules ? compile_rules(c->rel, rules) : NIL;
+	check_reset(c, false);
+	if (!txn_try(check_rows, c, &error))
 	{
 		/* an expression raised, though it did not when the row was written: see for which rows */
-		c.tr = transform_get(rel);
-		check_reset(&c, true);
-		check_rows(&c);
+		c->tr = transform_get(c->rel);
+		check_reset(c, true);
+		check_rows(c);
 	}
-	if (c.samples.len)
-		c.found.samples = c.samples.data;
-	free_rules(c.rules);
-	MemoryContextDelete(c.row_context);
-	return c.found;
+	if (c->samples.len)
+		c->found.samples = c->samples.data;
+	free_rules(c->rules);
+	MemoryContextDelete(c->row_context);
+	return c->found;
+}
+
+/* Check the blocks from one to another, as far as there are such. */
+static Findings
+check_range_of(Check *c, const Step *check, int64 first, int64 end)
+{
+	BlockRun	run = {first, Min(end, RelationGetNumberOfBlocks(c->rel))};
+
+	return check_blocks(c, check->sql, &run, run.end > run.first ? 1 : 0);
 }
 
 Findings
 verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns, TransactionId since)
 {
-	return check_blocks(leaf, TransactionIdIsValid(since) ? NULL : check->sql, runs, nruns, since, false);
+	Check		c = {.rel = leaf,.since = since};
+
+	return check_blocks(&c, TransactionIdIsValid(since) ? NULL : check->sql, runs, nruns);
 }
 
-/* Check the blocks from one to another, as far as there are such. */
-static Findings
-check_range_of(const Step *check, Relation rel, int64 first, int64 end, bool named)
+Findings
+verify_leaf(const Step *check, Relation leaf, BadRows *bad)
 {
-	BlockRun	run = {first, Min(end, RelationGetNumberOfBlocks(rel))};
+	Check		c = {.rel = leaf,.bad = bad,.named = RelationGetRelid(leaf) != check->relid};
 
-	return check_blocks(rel, check->sql, &run, run.end > run.first ? 1 : 0, InvalidTransactionId, named);
+	return check_range_of(&c, check, 0, MaxBlockNumber);
+}
+
+Findings
+verify_old_side(const Step *check, Relation leaf, const BlockRun *runs, int nruns, uint64 suspect)
+{
+	Check		c = {.rel = leaf,.lost_only = true,.suspect = suspect,.named = RelationGetRelid(leaf) != check->relid};
+
+	return check_blocks(&c, NULL, runs, nruns);
+}
+
+Findings
+verify_row(Relation leaf, TupleTableSlot *row, bool named)
+{
+	Check		c = {.rel = leaf,.careful = true,.named = named};
+
+	c.tr = transform_get(leaf);
+	initStringInfo(&c.samples);
+	find_key(&c);
+	check_row(&c, row);
+	if (c.samples.len)
+		c.found.samples = c.samples.data;
+	return c.found;
 }
 
 Findings
@@ -601,7 +685,7 @@ verify_table(const Step *check)
 
 		if (leaf == NULL)
 			continue;
-		found = check_range_of(check, leaf, 0, MaxBlockNumber, lfirst_oid(lc) != check->relid);
+		found = verify_leaf(check, leaf, NULL);
 		table_close(leaf, AccessShareLock);
 		if (found.samples && total.nsamples < VERIFY_SAMPLES)
 			appendStringInfo(&samples, "%s%s", total.nsamples ? ", " : "", found.samples);
@@ -622,21 +706,20 @@ lay_check(Task *task, Relation rel, const Task *former)
 	task->range_pages = CHECK_PAGES;
 }
 
-/* Keep samples of what was found. */
-static void
-record_findings(const Migration *mig, const Range *range, const Findings *found)
+void
+verify_record(const Migration *mig, Oid leaf, const char *samples)
 {
 	SqlRows    *rows;
 
-	task_counts(range, found->divergent, found->missing);
-	if (found->samples == NULL)
+	if (samples == NULL)
 		return;
 	rows = sql_queryp("SELECT s ->> 'column', s ->> 'key', s ->> 'kind', coalesce(s ->> 'error', pg_catalog.format('old version: %s; new version: %s',"
 					  " coalesce(s ->> 'old', 'NULL'), coalesce(s ->> 'new', 'NULL'))"
-					  " OPERATOR(pg_catalog.||) CASE WHEN s OPERATOR(pg_catalog.?) 'expected' THEN '; expected: ' OPERATOR(pg_catalog.||) coalesce(s ->> 'expected', 'NULL') ELSE '' END) FROM pg_catalog.jsonb_array_elements($1) s",
-					  P_jsonb(psprintf("[%s]", found->samples)));
+					  " OPERATOR(pg_catalog.||) CASE WHEN s OPERATOR(pg_catalog.?) 'expected' THEN '; expected: ' OPERATOR(pg_catalog.||) coalesce(s ->> 'expected', 'NULL') ELSE '' END)"
+					  " OPERATOR(pg_catalog.||) coalesce('; not repaired: ' OPERATOR(pg_catalog.||) (s ->> 'left'), '') FROM pg_catalog.jsonb_array_elements($1) s",
+					  P_jsonb(psprintf("[%s]", samples)));
 	for (uint64 r = 0; r < rows->n; r++)
-		bad_row_add(mig->id, range->relid, rows->v[r][0], rows->v[r][1], rows->v[r][2], rows->v[r][3]);
+		bad_row_add(mig->id, leaf, rows->v[r][0], rows->v[r][1], rows->v[r][2], rows->v[r][3]);
 }
 
 /* The next range that nobody else checks, locked to the end of the transaction; NULL: none. */
@@ -672,6 +755,7 @@ check_range(const Migration *mig, const Step *step, Range *range, Relation leaf)
 {
 	Task	   *task = task_get(mig->id, range->step_no, range->relid);
 	int64		end = range->next_block + pace_pages(mig, CHECK_PAGES);
+	Check		c = {.rel = leaf};
 	Findings	found;
 
 	if (task == NULL)
@@ -682,8 +766,9 @@ check_range(const Migration *mig, const Step *step, Range *range, Relation leaf)
 		return;
 	}
 	end = Min(end, range->end_block);
-	found = check_range_of(step, leaf, range->next_block, end, false);
-	record_findings(mig, range, &found);
+	found = check_range_of(&c, step, range->next_block, end);
+	task_counts(range, found.divergent, found.missing);
+	verify_record(mig, range->relid, found.samples);
 	pass_add(verify_pass(mig, step), &found, 1);
 	range->next_block = end;
 	range->state = end == range->end_block ? RANGE_DONE : RANGE_OPEN;

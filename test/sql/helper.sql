@@ -136,7 +136,7 @@ CREATE OR REPLACE FUNCTION mt.clean(VARIADIC schemas text[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE s text;
 BEGIN
-	PERFORM mig_rollback(m.name) FROM mig.state m WHERE m.schema = ANY (schemas) AND phase NOT IN ('completed', 'rolled_back');
+	PERFORM mig_rollback(m.name, force => true) FROM mig.state m WHERE m.schema = ANY (schemas) AND phase NOT IN ('completed', 'rolled_back');
 	FOR s IN SELECT nspname FROM pg_namespace n WHERE nspname = ANY (schemas)
 		OR EXISTS (SELECT FROM unnest(schemas) u WHERE nspname ~ ('^(_mig_)?' || u || '_')) LOOP
 		EXECUTE format('DROP SCHEMA %I CASCADE', s);
