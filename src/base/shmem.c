@@ -44,6 +44,7 @@ typedef struct Shared
 	LWLock	   *lock;
 	Latch	   *launcher;		/* NULL: none is running */
 	bool		overflow;
+	bool		crowded;		/* a worker could not be started, and none has given way since */
 	Slot		slots[DATABASE_SLOTS];
 } Shared;
 
@@ -369,6 +370,28 @@ shmem_worker_idle(int look_again_ms)
 	}
 	LWLockRelease(shared->lock);
 	return idle;
+}
+
+void
+shmem_crowded(void)
+{
+	if (shared == NULL)
+		return;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->crowded = true;
+	LWLockRelease(shared->lock);
+}
+
+bool
+shmem_worker_gives_way(int look_again_ms)
+{
+	bool		crowded;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	crowded = shared->crowded;
+	shared->crowded = false;
+	LWLockRelease(shared->lock);
+	return crowded && shmem_worker_idle(look_again_ms);
 }
 
 void

@@ -131,7 +131,7 @@ wait_for($node, 'u', 'ready');
 one($node, 'SET mig_control.own_statements = 1; DROP TABLE u CASCADE');
 wait_until($node, "SELECT failure LIKE 'table public.u of this migration is gone%' AND NOT watching FROM mig.watch WHERE name = 'u'", 'the watch says that it has failed, and why');
 is(one($node, "SELECT count(*) FROM mig.events WHERE name = 'u' AND kind = 'watch failed'"), '1', 'once');
-$node->psql('postgres', "SELECT mig_rollback('u')");
+$node->psql('postgres', "SELECT mig_rollback('u', force => true)");
 
 # Without workers, mig_tick watches, for as long as it may
 configure($node, 'mig_control.worker' => 'off');
