@@ -35,6 +35,7 @@ typedef struct Slot
 	int			pid;			/* the attached worker, 0 if none */
 	Latch	   *latch;			/* and its latch */
 	bool		stopped;
+	TimestampTz wanted_empty;	/* until then somebody wants the database for himself */
 	int			prepared;		/* a prepared transaction asked, and its commit will not: so many looks are left for it */
 	TimestampTz look_again;
 } Slot;
@@ -382,16 +383,36 @@ shmem_crowded(void)
 	LWLockRelease(shared->lock);
 }
 
+void
+shmem_want_empty(Oid database, int ms)
+{
+	Slot	   *slot;
+
+	if (shared == NULL)
+		return;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = OidIsValid(database) ? slot_find(database) : NULL;
+	if (slot)
+	{
+		slot->wanted_empty = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+		if (slot->latch)
+			SetLatch(slot->latch);
+	}
+	LWLockRelease(shared->lock);
+}
+
 bool
 shmem_worker_gives_way(int look_again_ms)
 {
-	bool		crowded;
+	bool		asked;
+	Slot	   *slot;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	crowded = shared->crowded;
+	slot = my_slot();
+	asked = shared->crowded || (slot && slot->wanted_empty > GetCurrentTimestamp());
 	shared->crowded = false;
 	LWLockRelease(shared->lock);
-	return crowded && shmem_worker_idle(look_again_ms);
+	return asked && shmem_worker_idle(look_again_ms);
 }
 
 void
