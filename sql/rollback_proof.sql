@@ -90,6 +90,13 @@ SELECT divergent FROM mig_validate('prf2');
 CALL bypass('UPDATE prf_prf2.t SET price = 4242 WHERE id = 42; UPDATE t SET price = 43.5 WHERE id = 43');
 SELECT mig_rollback('prf2');
 SELECT phase, (SELECT count(*) FROM t WHERE price = 42.42) AS held FROM mig_status('prf2');
+-- An operator may roll back, but not read what is lost
+CREATE ROLE mig_prf_oncall;
+SELECT mig_set('prf2', '{"operators": ["mig_prf_oncall"]}');
+SET ROLE mig_prf_oncall;
+SELECT mig_rollback('prf2');
+RESET ROLE;
+DROP ROLE mig_prf_oncall;
 -- Settled, or given up
 BEGIN;
 SELECT relation, repaired FROM mig_repair('prf2', 'new');

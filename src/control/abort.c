@@ -2,8 +2,8 @@
  * abort.c
  *		Limits at which a migration pauses or rolls back by itself: what they may say, and acting by them.
  *
- * What acts notes that in the row of mig.lookout, which it holds locked, in the transaction of the act itself: so each acts exactly once. It waits for the
- * advisory lock MIGRATION, exclusively, as a call of mig_pause or mig_rollback does. What cannot be done now but should pass (locks of the rollback) is tried at the
+ * What acts notes that in the row of mig.lookout, which it holds locked, in the transaction of the act itself: so each acts exactly once. It takes the
+ * advisory lock MIGRATION, exclusively, as a call of mig_pause or mig_rollback does. What cannot be done now but should pass (a lock) is tried at the
  * next look; a rollback that is refused, as one of a version whose writes the old one does not hold, becomes a pause.
  */
 #include "base/compat.h"
@@ -11,11 +11,13 @@
 #include <math.h>
 
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/float.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
 #include "base/lock.h"
+#include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
 #include "compile/json_node.h"
@@ -30,6 +32,7 @@
 #define LEAST_STATEMENTS 100	/* for a baseline, and half of them for what is compared with it */
 #define LEAST_SLOWER_MS	0.5		/* less is nobody's concern */
 #define SLOW_FOR_MS		10000	/* at every look */
+#define LOCK_TIMEOUT	"2s"
 #define YEAR_SECONDS	(366.0 * 86400)
 
 /* What a look has found: the limit, and its figures */
@@ -276,7 +279,8 @@ latency_passed(const Migration *mig, Lookout *lookout, double limit, Finding *fi
 	if (lookout->slow_since == 0 || lookout->slow_since > now)
 		lookout->slow_since = now;
 	finding->value = lately.p95_ms / lookout->baseline_ms;
-	finding->text = psprintf("19 of 20 statements of clients take up to %.1f ms, %.1f times the %.1f ms before rows were filled", lately.p95_ms, finding->value, lookout->baseline_ms);
+	finding->text = psprintf("19 of 20 statements of clients take up to %.1f ms, %.1f times the %.*f ms before rows were filled", lately.p95_ms, finding->value,
+							 lookout->baseline_ms < 1 ? 3 : 1, lookout->baseline_ms);
 	return TimestampDifferenceExceeds(lookout->slow_since, now, SLOW_FOR_MS);
 }
 
@@ -335,18 +339,29 @@ act_detail(const Act *act)
 					 P_text(act->reason), P_float8(strcmp(act->threshold->kind->name, "latency") == 0 ? act->lookout->baseline_ms : 0), P_text(act->instead));
 }
 
-/* Pause, or roll back. */
+/* Take the lock on a migration, of the id at arg, within a time: somebody's open transaction may have it, and there are other migrations to drive. */
+static void
+take_lock(void *arg)
+{
+	int			level = NewGUCNestLevel();
+
+	setting_set("lock_timeout", LOCK_TIMEOUT);
+	(void) advisory_lock(MIG_LOCK_MIGRATION, *(int64 *) arg, ExclusiveLock, false, false);
+	AtEOXact_GUC(false, level);
+}
+
+/* Pause, or roll back. The lock is held. */
 static void
 perform(void *arg)
 {
 	Act		   *act = arg;
-	Migration  *mig;
+	Migration  *mig = migration_by_id(act->migration_id);
 
-	(void) advisory_lock(MIG_LOCK_MIGRATION, act->migration_id, ExclusiveLock, false, false);
-	mig = migration_by_id(act->migration_id);
 	if (mig == NULL || lifecycle_ended(mig->phase))
 		return;
 	event_write(mig->id, "aborted", act_detail(act));
+	(void) admin_queryp("SELECT pg_notify('mig_control', jsonb_build_object('migration', $1, 'aborted', $2, 'action', $3, 'reason', left($4, 1000))::text)",
+						P_text(mig->name), P_text(act->threshold->kind->name), P_text(act->rollback ? "rollback" : "pause"), P_text(act->reason));
 	if (!act->rollback)
 	{
 		migration_set_pause(mig->id, true, "aborted", act->reason);
@@ -364,6 +379,8 @@ act_by(const Migration *mig, const Lookout *lookout, const Threshold *t, const F
 	Act			act = {.migration_id = mig->id,.threshold = t,.finding = finding,.lookout = lookout,.rollback = t->rollback};
 	ErrorData  *error;
 
+	if (!txn_try(take_lock, &act.migration_id, &error))
+		return false;
 	act.reason = psprintf("%s; abort_if.%s is %s", finding->text, t->kind->name, t->given);
 	if (txn_try(perform, &act, &error))
 		return true;

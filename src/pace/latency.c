@@ -31,6 +31,7 @@
 #define SHMEM_NAME		"mig_control latency"
 #define SLOTS			32
 #define SLOT_RELATIONS	1024
+#define FIRST_LEASE_MS	20000
 #define STATEMENT_SLOTS	4		/* migrations whose tables one statement names */
 #define BUCKETS			240		/* of microseconds, 8 to each power of two, up to 2^32 */
 #define ENOUGH			200		/* statements that are kept however old they are */
@@ -385,8 +386,8 @@ latency_watch(int64 migration_id, List *tables, List *views)
 			slot = &shared->slots[i];
 			slot_take(slot, migration_id);
 		}
-	if (slot)
-		pg_atomic_write_u64(&slot->until, (uint64) TimestampTzPlusMilliseconds(now, LATENCY_LEASE_MS));
+	if (slot)					/* the transaction that starts a migration may be rolled back */
+		pg_atomic_write_u64(&slot->until, (uint64) TimestampTzPlusMilliseconds(now, watched ? LATENCY_LEASE_MS : FIRST_LEASE_MS));
 	if (slot && tables != NIL && slot_set_relations(slot, tables, views))
 		pg_atomic_fetch_add_u64(&shared->generation, 1);
 	LWLockRelease(shared->lock);

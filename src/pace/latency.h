@@ -32,7 +32,7 @@ extern bool latency_available(void);	/* can it be measured in this server? */
 #define LATENCY_LEASE_MS	180000	/* longer than a leader is away from a migration that is ready */
 
 /*
- * Measure a migration's clients for LATENCY_LEASE_MS more. False: they were not measured before this call. From now on it is by these tables, and by the new version's views of
+ * Measure a migration's clients for LATENCY_LEASE_MS more, for less the first time. False: they were not measured before this call. From now on it is by these tables, and by the new version's views of
  * them; when NIL, by those given before, if any were.
  */
 extern bool latency_watch(int64 migration_id, List *tables, List *views);
