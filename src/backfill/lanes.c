@@ -50,7 +50,6 @@
 
 #define SHARE_OF_RANGE	8		/* a chunk is at most such a part of a range: lanes lose their gain if one takes a large part of a lane's pass */
 #define RETRY_MS 100			/* until a range with locked rows is looked at again; doubled each time */
-#define MAX_RETRY_MS 5000
 #define LOCKED_MS 500			/* until a range of a locked relation is looked at again */
 #define MOST_CACHED (24 * 1024 * 1024)	/* bytes */
 #define LOOK_BATCHES 4			/* looking for rows without a value takes longer batches than filling them */
@@ -445,7 +444,7 @@ end_pass(const Task *task, Range *range, uint64 written)
 	range_advance(range, written);
 	if (!skipped)
 		return;
-	range_postpone(range, Min(RETRY_MS << Min(passes, 10), MAX_RETRY_MS));
+	range_postpone(range, Min(RETRY_MS << Min(passes, 10), RANGE_LATER_MS));
 	let_go();
 }
 

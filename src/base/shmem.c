@@ -35,6 +35,7 @@ typedef struct Slot
 	int			pid;			/* the attached worker, 0 if none */
 	Latch	   *latch;			/* and its latch */
 	bool		stopped;
+	TimestampTz wanted_empty;	/* until then somebody wants the database for himself */
 	int			prepared;		/* a prepared transaction asked, and its commit will not: so many looks are left for it */
 	TimestampTz look_again;
 } Slot;
@@ -44,6 +45,7 @@ typedef struct Shared
 	LWLock	   *lock;
 	Latch	   *launcher;		/* NULL: none is running */
 	bool		overflow;
+	bool		crowded;		/* a worker could not be started, and none has given way since */
 	Slot		slots[DATABASE_SLOTS];
 } Shared;
 
@@ -369,6 +371,48 @@ shmem_worker_idle(int look_again_ms)
 	}
 	LWLockRelease(shared->lock);
 	return idle;
+}
+
+void
+shmem_crowded(void)
+{
+	if (shared == NULL)
+		return;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->crowded = true;
+	LWLockRelease(shared->lock);
+}
+
+void
+shmem_want_empty(Oid database, int ms)
+{
+	Slot	   *slot;
+
+	if (shared == NULL)
+		return;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = OidIsValid(database) ? slot_find(database) : NULL;
+	if (slot)
+	{
+		slot->wanted_empty = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+		if (slot->latch)
+			SetLatch(slot->latch);
+	}
+	LWLockRelease(shared->lock);
+}
+
+bool
+shmem_worker_gives_way(int look_again_ms)
+{
+	bool		asked;
+	Slot	   *slot;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = my_slot();
+	asked = shared->crowded || (slot && slot->wanted_empty > GetCurrentTimestamp());
+	shared->crowded = false;
+	LWLockRelease(shared->lock);
+	return asked && shmem_worker_idle(look_again_ms);
 }
 
 void

@@ -42,6 +42,9 @@ extern void shmem_drop(Oid database);	/* free the slot of a database that is gon
 extern bool shmem_worker_attach(Oid database);	/* false when another one is attached */
 extern void shmem_worker_look(void);	/* about to list what there is to do: serves all requests so far */
 extern bool shmem_worker_idle(int look_again_ms);	/* may it exit? Not when a request came since the last look. 0: never look */
+extern void shmem_crowded(void);	/* a worker was refused for want of a slot: whoever can do without for a while should give way */
+extern void shmem_want_empty(Oid database, int ms);	/* its worker, if it has nothing better to do than watch, should leave the database for so long */
+extern bool shmem_worker_gives_way(int look_again_ms);	/* is it that one, and may exit? */
 extern void shmem_worker_stopped(void); /* exits because workers are switched off; what is wanted stays wanted */
 
 #endif

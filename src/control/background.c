@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
+#include "base/shmem.h"
 #include "base/txn.h"
 #include "control/background.h"
 
@@ -45,7 +46,10 @@ background_start(const char *type, const char *function, Oid database, const Bac
 	strlcpy(worker.bgw_function_name, function, BGW_MAXLEN);
 	if (task)
 		memcpy(worker.bgw_extra, task, sizeof(*task));
-	return RegisterDynamicBackgroundWorker(&worker, handle);
+	if (RegisterDynamicBackgroundWorker(&worker, handle))
+		return true;
+	shmem_crowded();
+	return false;
 }
 
 /* Is that worker running, or about to? */

@@ -97,7 +97,7 @@ static char *
 pass_fault(const Migration *mig, const Step *check)
 {
 	Pass	   *clean = pass_last_clean(mig, check->relid);
-	Pass	   *p = pass_last_finding(mig->id, check->relid, clean ? clean->started_at : 0);
+	Pass	   *p = pass_last_finding(mig->id, check->relid);
 
 	if (p && p->found.divergent > 0)
 		return psprintf("%s of %s differ%s", count_text(p->found.divergent, "row"), check->relation, p->found.divergent == 1 ? "s" : "");

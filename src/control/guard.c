@@ -11,6 +11,8 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
@@ -20,11 +22,14 @@
 #include "utils/lsyscache.h"
 
 #include "base/settings.h"
+#include "base/shmem.h"
 #include "base/sql.h"
 #include "control/guard.h"
 #include "control/handmade.h"
 #include "control/partition.h"
 #include "store/chain.h"
+
+#define EMPTY_MS	10000		/* such a statement waits for 5 s */
 
 static ProcessUtility_hook_type next_utility = NULL;
 
@@ -312,6 +317,25 @@ check_statement(Node *stmt)
 	}
 }
 
+/* DROP DATABASE and others want no other session in a database: a worker that only watches its migrations leaves it, as whoever asks may be about to drop it. */
+static void
+make_room(const Node *stmt)
+{
+	const char *name = NULL;
+	ListCell   *lc;
+
+	if (IsA(stmt, DropdbStmt))
+		name = ((const DropdbStmt *) stmt)->dbname;
+	else if (IsA(stmt, RenameStmt) && ((const RenameStmt *) stmt)->renameType == OBJECT_DATABASE)
+		name = ((const RenameStmt *) stmt)->subname;
+	else if (IsA(stmt, CreatedbStmt))
+		foreach(lc, ((const CreatedbStmt *) stmt)->options)
+			if (strcmp(lfirst_node(DefElem, lc)->defname, "template") == 0)
+				name = defGetString(lfirst_node(DefElem, lc));
+	if (name)
+		shmem_want_empty(get_database_oid(name, true), EMPTY_MS);
+}
+
 /* ProcessUtility hook */
 static void
 guard_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
@@ -325,6 +349,7 @@ guard_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, Proces
 	if (context != PROCESS_UTILITY_SUBCOMMAND && mig_own_statements != OWN_HIDDEN)
 	{
 		trespasses = NIL;
+		make_room(pstmt->utilityStmt);
 		if (mig_own_statements == OWN_NOT)
 			check_statement(pstmt->utilityStmt);
 		noted = trespasses;

@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "control/background.h"
@@ -36,6 +37,7 @@
 #define RETRY_MOST_MS		60000
 #define PROBE_GAP_MS		50
 #define IDLE_MS				60000
+#define LOOK_AGAIN_MOST_MS	60000	/* that a worker asks to be started again in */
 
 /* What we remember of a database's worker; in TopMemoryContext */
 typedef struct Launch
@@ -220,7 +222,7 @@ serve(const DatabaseWork *work, TimestampTz now)
 	}
 	if (launch->handle != NULL || work->running)
 		return IDLE_MS;
-	if (!work->wanted && (work->look_again == 0 || work->look_again > now))
+	if (!work->wanted && (work->look_again == 0 || clock_to_come(now, work->look_again, LOOK_AGAIN_MOST_MS)))
 	{
 		if (work->look_again != 0)
 			return ms_until(now, work->look_again);
@@ -228,7 +230,7 @@ serve(const DatabaseWork *work, TimestampTz now)
 		launch_drop(launch);
 		return IDLE_MS;
 	}
-	if (launch->not_before > now)
+	if (clock_to_come(now, launch->not_before, RETRY_MOST_MS))
 		return ms_until(now, launch->not_before);
 	return launch_worker(launch) ? IDLE_MS : mig_naptime;
 }
@@ -241,7 +243,7 @@ probe(TimestampTz now)
 		probes = list_databases(InvalidOid);
 	if (probes == NIL)
 		return IDLE_MS;
-	if (next_probe > now)
+	if (clock_to_come(now, next_probe, PROBE_GAP_MS))
 		return ms_until(now, next_probe);
 	if (shmem_request(linitial_oid(probes)))
 		probes = list_delete_first(probes);

@@ -30,6 +30,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "base/shmem.h"
 #include "base/sql.h"
@@ -110,7 +111,7 @@ recently_started(const BackgroundTask *task, TimestampTz now)
 {
 	if (last.task.migration_id != task->migration_id || last.task.step_no != task->step_no)
 		return false;
-	return (last.handle && background_alive(last.handle)) || now < TimestampTzPlusMilliseconds(last.at, RETRY_MS);
+	return (last.handle && background_alive(last.handle)) || clock_to_come(now, TimestampTzPlusMilliseconds(last.at, RETRY_MS), RETRY_MS);
 }
 
 /* Remember what was begun. */

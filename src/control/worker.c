@@ -29,6 +29,7 @@
 #define SLICE_MS		100		/* before another migration has its turn */
 #define SHORTEST_NAP_MS	10
 #define LINGER_MS		1000	/* how long a leader with nothing to do stays */
+#define GIVE_WAY_MS		2000	/* how long a leader that only watches stays away when somebody else wants a worker slot */
 #define LOOK_AGAIN_MS	60000	/* and when the next one looks at migrations that have not ended */
 #define HELPER_PATIENCE_MS 2000 /* how long a helper waits for rows or ranges to become free */
 #define CREW_LOOK_MS	200		/* between two looks whether a helper would be of use */
@@ -232,6 +233,8 @@ leader_loop(void)
 				return;
 			continue;
 		}
+		if (result == DRIVE_WATCH && shmem_worker_gives_way(GIVE_WAY_MS))
+			return;
 		leader.worked = true;
 		leader.resting_since = 0;
 		if (result == DRIVE_PROGRESS || utility_run_here() || background_sleep(pace_nap_ms(leader.nap)))

@@ -13,6 +13,7 @@
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
@@ -324,7 +325,7 @@ move_duty(Look *l, int most)
 	else if (p->moved_at <= l->now && !TimestampDifferenceExceeds(p->moved_at, l->now, DUTY_EVERY_MS))
 		return;
 	else
-		d = duty_move(d, most, u, p->cool_until > l->now, &too_much);
+		d = duty_move(d, most, u, clock_to_come(l->now, p->cool_until, DUTY_COOL_MS), &too_much);
 	if (too_much)
 		p->cool_until = TimestampTzPlusMilliseconds(l->now, DUTY_COOL_MS);
 	p->duty = d.duty;
@@ -376,7 +377,7 @@ decide(Look *l, int most)
 		stop(p, "window", closed);
 		return;
 	}
-	if (p->hibernate_until > l->now)
+	if (clock_to_come(l->now, p->hibernate_until, (int64) mig_hibernate * LONGEST_SLEEP))
 	{
 		stop(p, "hibernation", l->stopped_by && strcmp(l->stopped_by, "hibernation") == 0 ? p->reason : pstrdup("hibernation"));
 		return;

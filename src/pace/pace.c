@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/settings.h"
 #include "pace/chunk.h"
 #include "pace/duty.h"
@@ -301,8 +302,7 @@ pace_asleep(int64 migration_id)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz wake = driver_get(migration_id)->wake;
 
-	/* later than any nap: the clock was set back */
-	return wake > now && !TimestampDifferenceExceeds(now, wake, LONGEST_NAP_MS);
+	return clock_to_come(now, wake, LONGEST_NAP_MS);
 }
 
 int

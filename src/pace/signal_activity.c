@@ -14,6 +14,7 @@
 #include "utils/backend_status.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/sql.h"
 #include "pace/clients.h"
 #include "pace/signal.h"
@@ -179,7 +180,7 @@ read_waiters(const SignalContext *context)
 {
 	Reading		r = {.known = true};
 
-	if (waiters > 0 && waiters_until > GetCurrentTimestamp())
+	if (waiters > 0 && clock_to_come(GetCurrentTimestamp(), waiters_until, WAITERS_MS))
 	{
 		r.value = waiters;
 		r.who = psprintf("pid %d", waiter_pid);

@@ -63,6 +63,7 @@ CREATE TABLE mig.pass (
     next_xid bigint NOT NULL,       -- the transaction that was to come then, read after started_lsn,
     oldest_xid bigint NOT NULL,     -- and the oldest that ran; next_xid if none did
     ended_at timestamptz,
+    ended_lsn pg_lsn,               -- what came first is told by these places: clocks may be set back
     clean boolean NOT NULL DEFAULT false,
     ranges bigint NOT NULL DEFAULT 0,
     checked bigint NOT NULL DEFAULT 0,

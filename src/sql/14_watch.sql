@@ -49,7 +49,8 @@ CREATE TABLE mig.fence (
     relid oid PRIMARY KEY,
     name text NOT NULL,             -- of the migration
     migration_id bigint NOT NULL REFERENCES mig.migration ON DELETE CASCADE,
-    since timestamptz NOT NULL DEFAULT clock_timestamp()
+    since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    since_lsn pg_lsn NOT NULL DEFAULT pg_current_wal_insert_lsn()
 );
 CREATE INDEX fence_migration ON mig.fence (migration_id);
 
@@ -58,7 +59,7 @@ CREATE FUNCTION mig.drift_count(of_migration bigint, of_table oid) RETURNS bigin
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT greatest((SELECT p.divergent + p.missing - p.repaired FROM mig.pass p WHERE p.migration_id = of_migration AND p.relid = of_table AND p.kind IN ('watch', 'repair') AND p.step_no = 0
-                        AND p.ended_at IS NOT NULL ORDER BY p.ended_at DESC, p.id DESC LIMIT 1),
+                        AND p.ended_at IS NOT NULL ORDER BY p.ended_lsn DESC, p.id DESC LIMIT 1),
                     (SELECT count(DISTINCT (d.leaf, d.key)) FROM mig.drift_row d WHERE d.migration_id = of_migration AND d.relid = of_table AND d.gone_at IS NULL));
 END;
 COMMENT ON FUNCTION mig.drift_count(bigint, oid) IS 'rows of a migration''s table that are known to diverge';

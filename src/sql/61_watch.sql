@@ -20,7 +20,7 @@ CREATE VIEW mig.watch AS
       LEFT JOIN LATERAL (SELECT min(since) AS since FROM mig.fence f WHERE f.migration_id = m.id) f ON true
       LEFT JOIN LATERAL (SELECT max(l.ended_at) AS ended_at, bool_and(l.clean AND l.epoch = m.epoch) AS clean, sum(l.ended_at - l.started_at) AS lasted
                            FROM (SELECT DISTINCT ON (p.relid) p.* FROM mig.pass p WHERE p.migration_id = m.id AND p.kind = 'watch' AND p.ended_at IS NOT NULL
-                                  ORDER BY p.relid, p.ended_at DESC, p.id DESC) l) p ON true
+                                  ORDER BY p.relid, p.ended_lsn DESC, p.id DESC) l) p ON true
      WHERE m.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND m.system_identifier = (SELECT system_identifier FROM pg_control_system())
      ORDER BY m.id DESC;

@@ -204,8 +204,8 @@ static void
 note_gone(const Pass *pass)
 {
 	SqlRows    *rows = admin_queryp("WITH gone AS (UPDATE mig.drift_row d SET gone_at = clock_timestamp() FROM mig.pass p WHERE p.id = $1 AND d.migration_id = p.migration_id AND d.relid = p.relid"
-									"  AND d.gone_at IS NULL AND d.seen_at < p.started_at AND p.divergent + p.missing <="
-									"  (SELECT count(DISTINCT (leaf, key)) FROM mig.drift_row WHERE migration_id = p.migration_id AND relid = p.relid AND seen_at >= p.started_at) RETURNING d.leaf, d.key)"
+									"  AND d.gone_at IS NULL AND d.pass_id < p.id AND p.divergent + p.missing <="
+									"  (SELECT count(DISTINCT (leaf, key)) FROM mig.drift_row WHERE migration_id = p.migration_id AND relid = p.relid AND pass_id >= p.id) RETURNING d.leaf, d.key)"
 									" SELECT count(DISTINCT (leaf, key)) FROM gone", P_int8(pass->id));
 
 	if (strcmp(rows->v[0][0], "0") != 0)
@@ -228,7 +228,7 @@ drift_pass_ends(const Migration *mig, const Pass *pass)
 	Findings	behind = {0};
 
 	behind.divergent = pg_strtoint64(admin_queryp("SELECT count(DISTINCT (d.leaf, d.key)) FROM mig.drift_row d JOIN mig.pass p ON p.id = $1 WHERE d.migration_id = p.migration_id"
-												  " AND d.relid = p.relid AND d.gone_at IS NULL AND d.seen_at >= p.started_at AND d.pass_id <> p.id", P_int8(pass->id))->v[0][0]);
+												  " AND d.relid = p.relid AND d.gone_at IS NULL AND d.pass_id > p.id", P_int8(pass->id))->v[0][0]);
 	if (behind.divergent)
 	{
 		ended.leaf = InvalidOid;

@@ -72,7 +72,7 @@ fence_has_served(int64 migration_id)
 	return admin_queryp("SELECT 1 WHERE EXISTS (SELECT FROM mig.fence WHERE migration_id = $1)"
 						" AND NOT EXISTS (SELECT FROM mig.drift_row WHERE migration_id = $1 AND gone_at IS NULL)"
 						" AND NOT EXISTS (SELECT FROM mig.fence f JOIN mig.migration m ON m.id = f.migration_id WHERE m.id = $1 AND NOT EXISTS"
-						"  (SELECT FROM mig.pass p WHERE p.migration_id = m.id AND p.relid = f.relid AND p.clean AND p.epoch = m.epoch AND p.started_at > f.since))",
+						"  (SELECT FROM mig.pass p WHERE p.migration_id = m.id AND p.relid = f.relid AND p.clean AND p.epoch = m.epoch AND p.started_lsn > f.since_lsn))",
 						P_int8(migration_id))->n > 0;
 }
 

@@ -174,7 +174,7 @@ pass_add(const Pass *pass, const Findings *found, int64 ranges)
 void
 pass_close(int64 id)
 {
-	admin_execp("UPDATE mig.pass p SET ended_at = clock_timestamp(), leaf = NULL, next_block = 0,"
+	admin_execp("UPDATE mig.pass p SET ended_at = clock_timestamp(), ended_lsn = pg_current_wal_insert_lsn(), leaf = NULL, next_block = 0,"
 				" clean = p.divergent = 0 AND p.missing = 0 AND p.repaired = 0 AND p.epoch = m.epoch FROM mig.migration m WHERE p.id = $1 AND m.id = p.migration_id", P_int8(id));
 }
 
@@ -187,21 +187,22 @@ pass_drop_open(int64 migration_id, Oid relid, PassKind kind)
 Pass *
 pass_last(int64 migration_id, Oid relid)
 {
-	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.ended_at IS NOT NULL ORDER BY p.ended_at DESC, p.id DESC LIMIT 1", P_int8(migration_id), P_oid(relid)));
+	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.ended_at IS NOT NULL ORDER BY p.ended_lsn DESC, p.id DESC LIMIT 1", P_int8(migration_id), P_oid(relid)));
 }
 
 Pass *
-pass_last_finding(int64 migration_id, Oid relid, TimestampTz since)
+pass_last_finding(int64 migration_id, Oid relid)
 {
-	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.divergent + p.missing + p.repaired > 0 AND p.ended_at >= coalesce($3, '-infinity')"
-								   " ORDER BY p.ended_at DESC, p.id DESC LIMIT 1", P_int8(migration_id), P_oid(relid), P_timestamptz(since)));
+	return first_pass(admin_queryp(PASS_COLUMNS "WHERE p.migration_id = $1 AND p.relid = $2 AND p.divergent + p.missing + p.repaired > 0 AND p.ended_lsn >= coalesce("
+								   "(SELECT c.started_lsn FROM mig.pass c WHERE c.migration_id = $1 AND c.relid = $2 AND c.clean ORDER BY c.ended_lsn DESC, c.id DESC LIMIT 1), '0/0')"
+								   " ORDER BY p.ended_lsn DESC, p.id DESC LIMIT 1", P_int8(migration_id), P_oid(relid)));
 }
 
 Pass *
 pass_last_clean(const Migration *mig, Oid relid)
 {
 	return first_pass(admin_queryp(PASS_COLUMNS "JOIN mig.migration m ON m.id = p.migration_id WHERE p.migration_id = $1 AND p.relid = $2 AND p.clean AND p.epoch = m.epoch"
-								   " ORDER BY p.ended_at DESC, p.id DESC LIMIT 1", P_int8(mig->id), P_oid(relid)));
+								   " ORDER BY p.ended_lsn DESC, p.id DESC LIMIT 1", P_int8(mig->id), P_oid(relid)));
 }
 
 /*

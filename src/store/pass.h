@@ -72,7 +72,7 @@ extern void pass_add(const Pass *pass, const Findings *found, int64 ranges);	/* 
 extern void pass_close(int64 id);	/* clean if nothing was found and the epoch has not changed meanwhile */
 extern void pass_drop_open(int64 migration_id, Oid relid, PassKind kind);	/* it begins again: what it has seen does not count */
 extern Pass *pass_last(int64 migration_id, Oid relid);	/* the last one that has ended; NULL */
-extern Pass *pass_last_finding(int64 migration_id, Oid relid, TimestampTz since);	/* the last that has ended at that time or later, and has found or repaired something; NULL */
+extern Pass *pass_last_finding(int64 migration_id, Oid relid);	/* the last that has found or repaired something since the last clean one, of whatever epoch, began; NULL */
 extern Pass *pass_last_clean(const Migration *mig, Oid relid);	/* the last that is clean, of the present epoch; NULL */
 
 /* Whatever was written before this place in the log, a pass has seen (or was never committed); 0: not known. */

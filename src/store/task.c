@@ -189,9 +189,10 @@ List *
 task_ranges(int64 migration_id, int step_no, uint64 held_from)
 {
 	SqlRows    *rows = admin_queryp(RANGE_COLUMNS "WHERE migration_id = $1 AND step_no = $2 AND state IN ('open', 'later')"
-									" AND coalesce(not_before, '-infinity') <= clock_timestamp() AND NOT coalesce(dead_until > $4::xid8, false)"
+									" AND NOT coalesce(not_before > clock_timestamp() AND not_before <= clock_timestamp() + $5 * interval '1 ms', false)"
+									" AND NOT coalesce(dead_until > $4::xid8, false)"
 									" ORDER BY state DESC, id LIMIT $3",
-									P_int8(migration_id), P_int4(step_no), P_int4(RANGES_AT_ONCE), P_text(xid_text(held_from)));
+									P_int8(migration_id), P_int4(step_no), P_int4(RANGES_AT_ONCE), P_text(xid_text(held_from)), P_int4(RANGE_LATER_MS));
 	List	   *list = NIL;
 
 	for (uint64 i = 0; i < rows->n; i++)

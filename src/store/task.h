@@ -12,6 +12,7 @@
 #include "nodes/pg_list.h"
 #include "store/state.h"
 
+#define RANGE_LATER_MS	5000	/* until one that was postponed is tried again, at most */
 #define RANGES_AT_ONCE	256		/* to choose from; more would be read for nothing */
 #define BAD_ROW_SAMPLES	100		/* kept per relation and kind */
 

@@ -10,7 +10,9 @@
  */
 #include "base/compat.h"
 
+#include "access/heapam.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/bufmgr.h"
@@ -74,7 +76,7 @@ prove_leaf(Proof *p, Relation leaf)
 		int			n = 1;
 
 		CHECK_FOR_INTERRUPTS();
-		if (p->since && RelationNeedsWAL(leaf))
+		if (p->since && RelationNeedsWAL(leaf) && leaf->rd_tableam == GetHeapamTableAmRoutine())
 			n = changed_blocks(leaf, &next, end, p->since, runs, RUNS_AT_ONCE);
 		else
 		{
@@ -111,6 +113,16 @@ prove_table(Proof *p)
 	pass_close(pass->id);
 }
 
+/* Some of the rows, for a caller who may read the table: whoever may roll back need not. */
+static char *
+lost_rows(const Proof *p)
+{
+	char	   *rows = sql_textp("SELECT string_agg(format('%s of %s', s ->> 'column', s ->> 'key'), ', ') FROM (SELECT s FROM jsonb_array_elements($1) s ORDER BY s -> 'key', s ->> 'column' LIMIT 10) x WHERE has_table_privilege($2, 'SELECT')",
+								 P_jsonb(psprintf("[%s]", p->samples.data)), P_oid(p->check->relid));
+
+	return rows ? psprintf(": %s", rows) : "";
+}
+
 /* Raise: rows of the table would lose what the new version wrote. */
 static void
 raise_lost(const Proof *p)
@@ -120,9 +132,7 @@ raise_lost(const Proof *p)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("rolling migration \"%s\" back would lose writes of its version", p->mig->name),
-			 errdetail("In " INT64_FORMAT " %s of %s the old version does not hold them: %s.", n, n == 1 ? "row" : "rows", p->check->relation,
-					   sql_textp("SELECT string_agg(format('%s of %s', s ->> 'column', s ->> 'key'), ', ') FROM (SELECT s FROM jsonb_array_elements($1) s LIMIT 10) x",
-								 P_jsonb(psprintf("[%s]", p->samples.data)))),
+			 errdetail("In " INT64_FORMAT " %s of %s the old version does not hold them%s.", n, n == 1 ? "row" : "rows", p->check->relation, lost_rows(p)),
 			 errhint("mig_repair('%s') corrects rows, and with keep => 'old' or 'new' those written past the triggers; mig_rollback('%s', force => true) gives up what the old version lacks.",
 					 p->mig->name, p->mig->name)));
 }

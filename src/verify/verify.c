@@ -71,6 +71,7 @@ typedef struct Check
 	int			nkey;
 	bool		careful;		/* an expression may raise: note which rows it does for */
 	MemoryContext row_context;	/* reset for each row */
+	int			most;			/* samples to keep */
 	bool		named;			/* samples tell the relation */
 	StringInfoData samples;		/* JSON objects, comma-separated */
 	Findings	found;
@@ -140,7 +141,7 @@ begin_sample(Check *c, const char *name, Verdict verdict, TupleTableSlot *row)
 	StringInfo	json = &c->samples;
 
 	/* a rule may be broken by most rows: half of the room is for the pairs */
-	if (c->found.nsamples >= (verdict == VIOLATES ? VERIFY_SAMPLES / 2 : VERIFY_SAMPLES))
+	if (c->found.nsamples >= (verdict == VIOLATES ? c->most / 2 : c->most))
 		return false;
 	c->found.nsamples++;
 	appendStringInfo(json, "%s{\"key\": %s, ", json->len ? ", " : "", sync_row_key(c->rel, row, &row->tts_tid));
@@ -635,7 +636,7 @@ check_range_of(Check *c, const Step *check, int64 first, int64 end)
 Findings
 verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns, TransactionId since)
 {
-	Check		c = {.rel = leaf,.since = since};
+	Check		c = {.rel = leaf,.since = since,.most = WATCH_SAMPLES};
 
 	return check_blocks(&c, TransactionIdIsValid(since) ? NULL : check->sql, runs, nruns);
 }
@@ -643,7 +644,7 @@ verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns,
 Findings
 verify_leaf(const Step *check, Relation leaf, BadRows *bad)
 {
-	Check		c = {.rel = leaf,.bad = bad,.named = RelationGetRelid(leaf) != check->relid};
+	Check		c = {.rel = leaf,.bad = bad,.most = VERIFY_SAMPLES,.named = RelationGetRelid(leaf) != check->relid};
 
 	return check_range_of(&c, check, 0, MaxBlockNumber);
 }
@@ -651,7 +652,7 @@ verify_leaf(const Step *check, Relation leaf, BadRows *bad)
 Findings
 verify_old_side(const Step *check, Relation leaf, const BlockRun *runs, int nruns, uint64 suspect)
 {
-	Check		c = {.rel = leaf,.lost_only = true,.suspect = suspect,.named = RelationGetRelid(leaf) != check->relid};
+	Check		c = {.rel = leaf,.lost_only = true,.suspect = suspect,.most = VERIFY_SAMPLES,.named = RelationGetRelid(leaf) != check->relid};
 
 	return check_blocks(&c, NULL, runs, nruns);
 }
@@ -659,7 +660,7 @@ verify_old_side(const Step *check, Relation leaf, const BlockRun *runs, int nrun
 Findings
 verify_row(Relation leaf, TupleTableSlot *row, bool named)
 {
-	Check		c = {.rel = leaf,.careful = true,.named = named};
+	Check		c = {.rel = leaf,.careful = true,.most = VERIFY_SAMPLES,.named = named};
 
 	c.tr = transform_get(leaf);
 	initStringInfo(&c.samples);

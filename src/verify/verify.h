@@ -36,11 +36,12 @@ typedef struct BlockRun
 
 /*
  * Check blocks of an open relation of a STEP_VALIDATE's table with a sync trigger, all under one snapshot; since: of their rows, the pairs of those that this
- * transaction or a later one has written, without rules and digests (InvalidTransactionId: all). More than VERIFY_SAMPLES samples are not kept.
+ * transaction or a later one has written, without rules and digests (InvalidTransactionId: all). More than WATCH_SAMPLES samples are not kept.
  */
 extern Findings verify_blocks(const Step *check, Relation leaf, const BlockRun *runs, int nruns, TransactionId since);
 
 #define VERIFY_SAMPLES 20
+#define WATCH_SAMPLES 200
 
 /* Places of rows that are wrong */
 typedef struct BadRows

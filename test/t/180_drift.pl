@@ -122,7 +122,7 @@ one($node, 'SET mig_control.own_statements = 1; DROP TRIGGER "~mig_sync" ON t');
 wait_until($node, "SELECT count(*) > 0 $drift AND kind = 'no trigger' AND gone_at IS NULL", 'a trigger that was dropped is found');
 empty_ok($node, "SELECT FROM mig.pass p JOIN mig.migration m ON m.id = p.migration_id WHERE m.name = 'v' AND p.clean AND p.epoch = m.epoch", 'and no pass is clean');
 is(one($node, "SELECT watching FROM mig.watch WHERE name = 'v'"), 't', 'it is watched nevertheless');
-one($node, "SELECT mig_rollback('v')");
+one($node, "SELECT mig_rollback('v', force => true)");
 
 # A table that is gone
 one($node, 'CREATE TABLE u (id int PRIMARY KEY, v int); INSERT INTO u VALUES (1, 1)');
@@ -131,7 +131,7 @@ wait_for($node, 'u', 'ready');
 one($node, 'SET mig_control.own_statements = 1; DROP TABLE u CASCADE');
 wait_until($node, "SELECT failure LIKE 'table public.u of this migration is gone%' AND NOT watching FROM mig.watch WHERE name = 'u'", 'the watch says that it has failed, and why');
 is(one($node, "SELECT count(*) FROM mig.events WHERE name = 'u' AND kind = 'watch failed'"), '1', 'once');
-$node->psql('postgres', "SELECT mig_rollback('u')");
+$node->psql('postgres', "SELECT mig_rollback('u', force => true)");
 
 # Without workers, mig_tick watches, for as long as it may
 configure($node, 'mig_control.worker' => 'off');
