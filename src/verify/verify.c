@@ -756,7 +756,7 @@ check_range(const Migration *mig, const Step *step, Range *range, Relation leaf)
 {
 	Task	   *task = task_get(mig->id, range->step_no, range->relid);
 	int64		end = range->next_block + pace_pages(mig, CHECK_PAGES);
-	Check		c = {.rel = leaf};
+	Check		c = {.rel = leaf,.most = VERIFY_SAMPLES};
 	Findings	found;
 
 	if (task == NULL)
