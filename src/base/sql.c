@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/jsonb.h"
@@ -380,4 +381,15 @@ sql_relation_name(Oid relid)
 	char	   *schema = name ? get_namespace_name(get_rel_namespace(relid)) : NULL;
 
 	return schema ? quote_qualified_identifier(schema, name) : NULL;
+}
+
+char *
+sql_json_member(const char *key, const char *value)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, ", \"%s\": ", key);
+	escape_json(&buf, value);
+	return buf.data;
 }

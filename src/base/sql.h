@@ -95,6 +95,7 @@ extern void sql_portable_texts(void);
 
 /* "schema"."name", quoted where needed; palloc'd */
 extern char *sql_qualified(const char *schema, const char *name);
+extern char *sql_json_member(const char *key, const char *value);	/* , "key": "value" */
 extern char *sql_relation_name(Oid relid);	/* qualified; NULL when it is gone */
 
 #endif

@@ -86,23 +86,6 @@ refuse(const JsonNode *node, const char *what)
 			 errmsg("%s must be %s", json_node_path(node), what)));
 }
 
-/* An interval to read */
-typedef struct IntervalText
-{
-	const char *text;
-	double		seconds;
-} IntervalText;
-
-/* Read it. */
-static void
-read_interval(void *arg)
-{
-	IntervalText *t = arg;
-	char	   *seconds = sql_textp("SELECT extract(epoch FROM $1::interval)", P_text(t->text));
-
-	t->seconds = float8in_internal(seconds, NULL, "double precision", seconds);
-}
-
 /* The limit at a node, checked. */
 static double
 read_limit(const JsonNode *node, const Kind *kind)
@@ -111,11 +94,11 @@ read_limit(const JsonNode *node, const Kind *kind)
 
 	if (kind->interval)
 	{
-		IntervalText text = {.text = node->text};
-
-		if (node->kind != JSON_KIND_STRING || txn_trial(read_interval, &text) != NULL || !(text.seconds >= kind->least && text.seconds <= kind->most))
+		if (node->kind == JSON_KIND_STRING)
+			value = interval_seconds(node->text);
+		if (!(value >= kind->least && value <= kind->most))
 			refuse(node, "an interval between 1 ms and 10 years, such as \"2 hours\"");
-		return text.seconds;
+		return value;
 	}
 	if (node->kind != JSON_KIND_NUMBER)
 		refuse(node, "a number");

@@ -316,18 +316,6 @@ strongest_step(List *steps)
 	return strongest;
 }
 
-/* One text member of a detail. */
-static char *
-member(const char *key, const char *value)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	appendStringInfo(&buf, ", \"%s\": ", key);
-	escape_json(&buf, value);
-	return buf.data;
-}
-
 /* Run a group of SQL steps. */
 static void
 run_group(Unit *u)
@@ -346,7 +334,7 @@ run_group(Unit *u)
 		{
 			take_fence_down(mig);
 			migration_set_pause(mig->id, false, NULL, psprintf("%s; call mig_complete when it is open", closed));
-			event_write(mig->id, "failed", step_detail(s, member("gate", closed)));
+			event_write(mig->id, "failed", step_detail(s, sql_json_member("gate", closed)));
 			return;
 		}
 		restore_point(mig, "swap");

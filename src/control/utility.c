@@ -295,18 +295,6 @@ work_detail(const Work *work, const char *more)
 	return buf.data;
 }
 
-/* One JSON text member. */
-static char *
-member(const char *key, const char *value)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	appendStringInfo(&buf, ", \"%s\": ", key);
-	escape_json(&buf, value);
-	return buf.data;
-}
-
 /* Mark the step done. */
 static void
 mark_done(Work *work, const char *event, const char *more)
@@ -344,7 +332,7 @@ execute(void *arg)
 		toplevel_run(work->drop, work->owner, work->context);
 	if (!work->built)
 		toplevel_run(work->sql, work->owner, work->context);
-	mark_done(work, "step", member("sql", work->sql));
+	mark_done(work, "step", sql_json_member("sql", work->sql));
 }
 
 /* Remove an index that was left invalid: a unique one would go on refusing rows. */
@@ -402,7 +390,7 @@ store_failure(Work *work, const ErrorData *error)
 			migration_set_waiting(id, message);
 		else if (!mig->paused)
 			migration_set_pause(id, true, "failed", message);
-		event_write(id, retry ? "retry" : "failed", work_detail(work, member("error", message)));
+		event_write(id, retry ? "retry" : "failed", work_detail(work, sql_json_member("error", message)));
 		shmem_wake_at_commit();
 	}
 	txn_end();

@@ -46,17 +46,24 @@ read_seconds(void *arg)
 }
 
 double
+interval_seconds(const char *value)
+{
+	Seconds		s = {value, 0};
+
+	return txn_trial(read_seconds, &s) == NULL ? s.seconds : get_float8_nan();
+}
+
+double
 option_seconds(const char *value, const char *path)
 {
-	Seconds		s = {value, -1};
-	ErrorData  *error;
+	double		seconds = value ? interval_seconds(value) : -1;
 
-	if (value && (!txn_try(read_seconds, &s, &error) || s.seconds < 0))
+	if (value && !(seconds >= 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be an interval of at least 0, not \"%s\"", path, value),
 				 errhint("Write it as \"90 s\", \"2 hours\" or \"7 days\".")));
-	return s.seconds;
+	return seconds;
 }
 
 char *

@@ -13,7 +13,10 @@ extern char *option_text(const char *options, const char *key);
 /* The same as JSON text. */
 extern char *option_json(const char *options, const char *key);
 
-/* Seconds that a text says, as an interval does: 22023 for what is none, or less than nothing. path: where it stands, for the message. NULL: negative. */
+/* Seconds of an interval as text; not a number if it is none. */
+extern double interval_seconds(const char *value);
+
+/* The same of an option: 22023 for what is none, or less than nothing. path: where it stands, for the message. NULL: negative. */
 extern double option_seconds(const char *value, const char *path);
 
 /* The caller's options over a manifest's own; either may be NULL. */
