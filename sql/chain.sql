@@ -32,7 +32,7 @@ SELECT mig_start('link1', 'ALTER TABLE item ALTER price TYPE bigint USING (price
 	'{"down": {"item.price": "price / 100.0"}, "hold": ["ready"]}');
 CALL mt.wait_for('SELECT paused FROM mig_status(''link1'')');
 SELECT mig_start('link2', 'ALTER TABLE "Order" ALTER qty TYPE int USING qty::int');
-CALL mt.wait_for('SELECT waiting_for IS NOT NULL FROM mig_status(''link2'')');
+CALL mt.wait_for('SELECT phase = ''validating'' AND waiting_for IS NOT NULL FROM mig_status(''link2'')');
 SELECT name, phase, waiting_for FROM mig_status() WHERE name LIKE 'link%';
 SELECT c.relname, pg_get_viewdef(c.oid), c.reloptions, mt.acl(c.relacl) AS acl, obj_description(c.oid, 'pg_class') AS comment FROM pg_class c
 	WHERE c.relnamespace = 'app_link2'::regnamespace AND relname <> 'Order' ORDER BY 1;

@@ -57,7 +57,7 @@ put_repair(ReturnSetInfo *rsinfo, const TableRepair *t)
 
 	values[0] = CStringGetTextDatum(t->check->relation);
 	values[1] = Int64GetDatum(t->found.checked);
-	values[2] = Int64GetDatum(t->found.divergent + t->found.missing);
+	values[2] = Int64GetDatum(t->wrong);
 	values[3] = Int64GetDatum(t->found.repaired);
 	nulls[4] = t->found.samples == NULL;
 	values[4] = t->found.samples ? DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("[%s]", t->found.samples))) : (Datum) 0;

@@ -117,7 +117,7 @@ prove_table(Proof *p)
 static char *
 lost_rows(const Proof *p)
 {
-	char	   *rows = sql_textp("SELECT string_agg(format('%s of %s', s ->> 'column', s ->> 'key'), ', ') FROM (SELECT s FROM jsonb_array_elements($1) s LIMIT 10) x WHERE has_table_privilege($2, 'SELECT')",
+	char	   *rows = sql_textp("SELECT string_agg(format('%s of %s', s ->> 'column', s ->> 'key'), ', ') FROM (SELECT s FROM jsonb_array_elements($1) s ORDER BY s -> 'key', s ->> 'column' LIMIT 10) x WHERE has_table_privilege($2, 'SELECT')",
 								 P_jsonb(psprintf("[%s]", p->samples.data)), P_oid(p->check->relid));
 
 	return rows ? psprintf(": %s", rows) : "";

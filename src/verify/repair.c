@@ -89,8 +89,7 @@ look_at_leaf(Repair *r, Oid relid, int most)
 	found->bad.most = most;
 	found->bad.missing = r->mig->phase > PHASE_BACKFILLING;
 	findings = verify_leaf(r->table->check, leaf, &found->bad);
-	if (!found->bad.missing)
-		findings.missing = 0;	/* they are on their way */
+	r->table->wrong += findings.divergent + (found->bad.missing ? findings.missing : 0);
 	if (findings.samples && r->nsamples < VERIFY_SAMPLES)
 		appendStringInfo(&r->samples, "%s%s", r->samples.len ? ", " : "", findings.samples);
 	r->nsamples += findings.nsamples;
@@ -325,7 +324,7 @@ repair_table(Repair *r)
 	foreach(lc, r->leaves)
 		repair_leaf(r, lfirst(lc));
 	event_write(r->mig->id, "repaired", sql_textp("SELECT jsonb_build_object('relation', $1, 'keep', $2, 'divergent', $3, 'repaired', $4, 'suspect', $5, 'failed', $6, 'locked', $7)::text",
-												  P_text(t->check->relation), P_text(keep_side_name(r->keep)), P_int8(t->found.divergent + t->found.missing), P_int8(t->found.repaired),
+												  P_text(t->check->relation), P_text(keep_side_name(r->keep)), P_int8(t->wrong), P_int8(t->found.repaired),
 												  P_int8(t->suspect), P_int8(t->failed), P_int8(t->locked)));
 }
 

@@ -16,6 +16,7 @@ typedef struct TableRepair
 {
 	const Step *check;
 	Findings	found;			/* its samples have members "repaired" and, if not, "left": why */
+	int64		wrong;			/* rows that differ, or lack a value that is not on its way to be filled */
 	int64		suspect;		/* left, as nobody knows which side was written last */
 	int64		failed;			/* left, as an expression or a rule of the table does not let them */
 	int64		locked;			/* left, as others have them locked */
