@@ -194,7 +194,7 @@ wait_until($node, "SELECT count(*) = 1 FROM mig.events WHERE name = 'x' AND kind
 my $locker = hold($node, undef, 'LOCK TABLE parts.p2 IN ACCESS EXCLUSIVE MODE');
 stop_before($node, undef);
 my $release = sub { $locker->quit if $_[1] eq 'terminated' };    # a server that restarts has released it
-interrupted_ok('validate', 'terminated', $release);
+interrupted_ok('validate', 'killed', $release);
 wait_for($node, 'x', 'ready');
 for my $way ('terminated', 'killed')
 {
