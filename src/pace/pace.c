@@ -26,9 +26,9 @@
 
 #define LONG_STOP_MS	5000	/* after such a stop a look in a second does: what has taken long may take longer */
 #define LONGEST_NAP_MS	1000	/* of a driver that rests or stands still: then it asks again */
-#define SLOWED_MS		3		/* a chunk's target while others slow us down: none of them waits longer for a row, or for a processor */
+#define SLOWED_MS		5		/* a chunk's target while others slow us down: none of them waits longer for a row, or for a processor */
 #define CHUNK_KB		1024.0
-#define SLOWED_WAL		(128 * 1024.0)	/* and its bytes of WAL: the next commit of theirs may have to write them out */
+#define SLOWED_WAL		(512 * 1024.0)	/* and its bytes of WAL: the next commit of theirs may have to write them out */
 #define SLOWED_PAGES	32		/* with which it begins then */
 #define UNFLUSHED_WAL	(256 * 1024)	/* bytes that a driver leaves to others to write out */
 
