@@ -43,6 +43,7 @@
 #include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
+#include "base/yield.h"
 #include "pace/pace.h"
 #include "pace/signal.h"
 #include "store/transform.h"
@@ -258,6 +259,7 @@ read_lane(Relation rel, int64 first, int64 end, int lanes, int lane, ItemPointer
 	for (int64 block = first; block < end; block++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		yield_processor();
 		n += read_page(rel, block, lanes, lane, state_att, tids + n);
 	}
 	*result = tids;

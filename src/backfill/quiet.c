@@ -13,11 +13,13 @@
 #include "executor/executor.h"
 #include "executor/execdesc.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "backfill/quiet.h"
 #include "base/settings.h"
+#include "base/yield.h"
 #include "store/transform.h"
 
 static ExecutorStart_hook_type next_executor_start = NULL;
@@ -57,6 +59,31 @@ quiet_triggers(const TriggerDesc *triggers)
 	return some;
 }
 
+static ExecProcNodeMtd next_row_of_tids = NULL;
+static ExecProcNodeMtd next_row_of_range = NULL;
+
+/* The next row of a scan: between two of them this process holds nothing that others could wait for, but the rows themselves. */
+static TupleTableSlot *
+next_row(PlanState *scan)
+{
+	yield_processor();
+	return (IsA(scan, TidScanState) ? next_row_of_tids : next_row_of_range) (scan);
+}
+
+/* Have a plan's scans let others run between rows. */
+static bool
+have_scans_yield(PlanState *state, void *unused)
+{
+	ExecProcNodeMtd *kept = IsA(state, TidScanState) ? &next_row_of_tids : IsA(state, TidRangeScanState) ? &next_row_of_range : NULL;
+
+	if (kept)
+	{
+		*kept = state->ExecProcNodeReal;
+		ExecSetExecProcNode(state, next_row);
+	}
+	return planstate_tree_walker(state, have_scans_yield, unused);
+}
+
 /* ExecutorStart hook: after the server's own start, take the other triggers from our statement's table. */
 static void
 quiet_executor_start(QueryDesc *query, int eflags)
@@ -71,6 +98,7 @@ quiet_executor_start(QueryDesc *query, int eflags)
 		standard_ExecutorStart(query, eflags);
 	if (!OidIsValid(relid))
 		return;
+	(void) have_scans_yield(query->planstate, NULL);
 	foreach(lc, query->estate->es_opened_result_relations)
 	{
 		ResultRelInfo *rel = lfirst(lc);

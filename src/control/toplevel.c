@@ -75,7 +75,7 @@ void
 toplevel_pace(int64 migration_id)
 {
 	PaceState  *state = pace_state_get(migration_id);
-	bool		slow = state && (state->duty < 1 || state->stopped_by);
+	bool		slow = state && (state->duty < 1 || state->beside_clients || state->stopped_by);
 
 	set("vacuum_cost_delay", slow ? GetConfigOption("autovacuum_vacuum_cost_delay", true, false) : NULL);
 	set("vacuum_cost_limit", slow ? GetConfigOption("autovacuum_vacuum_cost_limit", true, false) : NULL);

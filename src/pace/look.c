@@ -383,6 +383,7 @@ decide(Look *l, int most)
 		return;
 	}
 	read_signals(l);
+	p->beside_clients = l->busiest >= 0 && clients_are_there(&l->context);
 	p->readings = readings_json(l);
 	p->reason = NULL;
 	if (is_critical(l))
@@ -410,6 +411,7 @@ look(const Migration *mig, const Step *step, int most, const char *waits_for, Pa
 	l.context.mig = mig;
 	l.context.relid = step->relid;
 	l.context.now = l.now;
+	l.context.effort = state->stopped_by || state->moved_at == 0 ? 0 : state->duty * state->workers;
 	l.context.throttle = option_text(mig->in_effect, "throttle");
 	l.gauges = palloc0(sizeof(Gauge) * nsignals);
 	state->stopped_by = NULL;

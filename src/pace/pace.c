@@ -26,7 +26,7 @@
 
 #define LONG_STOP_MS	5000	/* after such a stop a look in a second does: what has taken long may take longer */
 #define LONGEST_NAP_MS	1000	/* of a driver that rests or stands still: then it asks again */
-#define SLOWED_MS		5		/* a chunk's target while others slow us down: none of them waits longer for a row, or for a processor */
+#define SLOWED_MS		5		/* a chunk's target beside clients, or while others slow us down: none of them waits longer for a row */
 #define CHUNK_KB		1024.0
 #define SLOWED_WAL		(512 * 1024.0)	/* and its bytes of WAL: the next commit of theirs may have to write them out */
 #define SLOWED_PAGES	32		/* with which it begins then */
@@ -39,6 +39,7 @@ typedef struct Driver
 	bool		stopped;
 	int			look_ms;		/* between two looks */
 	double		duty;
+	bool		beside_clients;
 	int			workers;
 	int			workers_allowed;	/* by option or setting */
 	int			batch;			/* option: most pages of a chunk; 0: by itself */
@@ -99,6 +100,7 @@ adopt(Driver *d, const PaceState *p, TimestampTz now)
 	d->stopped = p->stopped_by != NULL;
 	d->look_ms = d->stopped && TimestampDifferenceExceeds(p->stopped_since, now, LONG_STOP_MS) ? LONGEST_NAP_MS : PACE_LOOK_MS;
 	d->duty = p->duty;
+	d->beside_clients = p->beside_clients;
 	d->workers = p->workers;
 	if (d->law.pages == 0 && p->chunk_pages > 0)
 		chunk_start(&d->law, p->chunk_pages);
@@ -154,11 +156,18 @@ rests_until(const Driver *d, TimestampTz now)
 	return d->held_from > now ? rested : Max(rested, d->held_until);
 }
 
+/* Would others notice large chunks? */
+static bool
+is_considerate(const Driver *d)
+{
+	return d->duty < 1 || d->beside_clients;
+}
+
 /* Begin with the first size: a small one where others would notice. */
 static void
 begin_law(Driver *d)
 {
-	chunk_start(&d->law, d->duty < 1 ? Min(mig_batch_pages, SLOWED_PAGES) : mig_batch_pages);
+	chunk_start(&d->law, is_considerate(d) ? Min(mig_batch_pages, SLOWED_PAGES) : mig_batch_pages);
 }
 
 PaceAnswer
@@ -258,7 +267,7 @@ pace_end(const Migration *mig, const Step *step)
 		return;
 	}
 	limits.most = d->most;
-	if (d->duty < 1)
+	if (is_considerate(d))
 	{
 		limits.target_ms = Min(limits.target_ms, SLOWED_MS);
 		limits.wal_budget = Min(limits.wal_budget, SLOWED_WAL);

@@ -42,6 +42,7 @@ typedef struct SignalContext
 	const Migration *mig;
 	Oid			relid;			/* the table under way; InvalidOid: none */
 	const char *throttle;		/* options.throttle with its overrides, JSON text; NULL: none */
+	double		effort;			/* processors that drivers kept busy since the last look */
 	TimestampTz now;			/* of this look: readers that ask for the same share an answer; 0: they don't */
 } SignalContext;
 
@@ -69,6 +70,8 @@ extern void signals_define_settings(void);	/* from _PG_init, in alphabetical ord
 extern double signal_limit(int n, const SignalContext *context);	/* in effect: the option, or else the setting; negative: off */
 extern double signal_critical(int n, const SignalContext *context);
 extern char *signal_value_text(int n, double value);	/* "1.5 GB", "10 s", "3" */
+
+extern bool clients_are_there(const SignalContext *context);	/* have any done something in the last seconds? */
 
 /* At the end of a chunk, before its (sub)transaction commits: does a client wait for rows that it has locked? */
 extern bool signal_note_waiters(void);

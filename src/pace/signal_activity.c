@@ -6,9 +6,6 @@
  */
 #include "base/compat.h"
 
-#include <sched.h>
-#include <unistd.h>
-
 #include "access/xact.h"
 #include "storage/lock.h"
 #include "utils/backend_status.h"
@@ -82,37 +79,13 @@ clients_are_there(const SignalContext *context)
 	return at != 0 && !TimestampDifferenceExceeds(at, GetCurrentTimestamp(), CLIENTS_MS);
 }
 
-/* How many cores the server may use. */
-static int
-cores(void)
-{
-	static int	counted = 0;
-
-	if (mig_cores > 0)
-		return mig_cores;
-	if (counted == 0)
-	{
-#ifdef CPU_COUNT
-		cpu_set_t	set;
-
-		if (sched_getaffinity(0, sizeof(set), &set) == 0)
-			counted = CPU_COUNT(&set);
-#endif
-		if (counted <= 0)
-			counted = (int) sysconf(_SC_NPROCESSORS_ONLN);
-		if (counted <= 0)
-			counted = 1;
-	}
-	return counted;
-}
-
 Reading
 read_active_clients(const SignalContext *context)
 {
 	static Mean mean;
 	double		clients = activity(context)->clients;
 
-	return (Reading) {.known = true,.value = mean_see(&mean, clients / cores(), FADE_MS)};
+	return (Reading) {.known = true,.value = mean_see(&mean, clients / signal_cores(), FADE_MS)};
 }
 
 Reading
@@ -121,7 +94,7 @@ read_io_waits(const SignalContext *context)
 	static Mean mean;
 	const Activity *a = activity(context);
 
-	return (Reading) {.known = true,.value = mean_see(&mean, a->io / Max(a->clients, cores()), FADE_MS)};
+	return (Reading) {.known = true,.value = mean_see(&mean, a->io / Max(a->clients, signal_cores()), FADE_MS)};
 }
 
 Reading

@@ -31,7 +31,10 @@ extern Reading read_active_clients(const SignalContext *context);
 extern Reading read_io_waits(const SignalContext *context);
 extern Reading read_wraparound_vacuum(const SignalContext *context);
 extern Reading read_waiters(const SignalContext *context);
-extern bool clients_are_there(const SignalContext *context);	/* have any done something in the last seconds? */
+
+/* signal_cpu.c: the machine's processors */
+extern int	signal_cores(void);		/* that the server may use */
+extern Reading read_cpu(const SignalContext *context);
 
 /* signal_server.c: the server's own state */
 extern Reading read_xid_age(const SignalContext *context);

@@ -5,6 +5,7 @@ CREATE TABLE mig.pace (
     duty double precision NOT NULL DEFAULT 1,
     workers int NOT NULL DEFAULT 1,
     chunk_pages int,
+    beside_clients boolean NOT NULL DEFAULT false,  -- there are clients whom it could disturb
     stopped_by text,                -- name of a signal, window, hibernation; NULL: nothing stops it
     reason text,                    -- the same in words
     stopped_since timestamptz,

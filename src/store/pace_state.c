@@ -17,7 +17,7 @@
 #define EPOCH_OFFSET ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 #define PACE_COLUMNS \
-	"SELECT duty, workers, coalesce(chunk_pages, 0), stopped_by, reason, hibernations, readings::text, waited::text, samples::text, " \
+	"SELECT duty, workers, coalesce(chunk_pages, 0), stopped_by, reason, hibernations, readings::text, waited::text, samples::text, beside_clients, " \
 	MOMENT("looked_at") ", " MOMENT("stopped_since") ", " MOMENT("moved_at") ", " MOMENT("cool_until") ", " MOMENT("hibernate_until") " FROM mig.pace "
 
 /* A column of MOMENT() as a timestamp; 0 for NULL. */
@@ -48,11 +48,12 @@ make_pace_state(int64 migration_id, const SqlRows *rows)
 	p->readings = v[6];
 	p->waited = v[7];
 	p->samples = v[8];
-	p->looked_at = moment(v[9]);
-	p->stopped_since = moment(v[10]);
-	p->moved_at = moment(v[11]);
-	p->cool_until = moment(v[12]);
-	p->hibernate_until = moment(v[13]);
+	p->beside_clients = v[9][0] == 't';
+	p->looked_at = moment(v[10]);
+	p->stopped_since = moment(v[11]);
+	p->moved_at = moment(v[12]);
+	p->cool_until = moment(v[13]);
+	p->hibernate_until = moment(v[14]);
 	return p;
 }
 
@@ -78,10 +79,11 @@ pace_state_put(const PaceState *p)
 {
 	admin_execp("UPDATE mig.pace SET looked_at = clock_timestamp(), duty = $2, workers = $3, chunk_pages = $4, stopped_by = $5, reason = $6,"
 				" hibernations = $7, readings = $8, waited = $9, samples = $10, stopped_since = $11, moved_at = $12, cool_until = $13,"
-				" hibernate_until = $14 WHERE migration_id = $1",
+				" hibernate_until = $14, beside_clients = $15 WHERE migration_id = $1",
 				P_int8(p->migration_id), P_float8(p->duty), P_int4(p->workers), P_int4(p->chunk_pages), P_text(p->stopped_by), P_text(p->reason),
 				P_int4(p->hibernations), P_jsonb(p->readings), P_jsonb(p->waited), P_jsonb(p->samples), P_timestamptz(p->stopped_since),
-				P_timestamptz(p->moved_at), P_timestamptz(p->cool_until), P_timestamptz(p->hibernate_until));
+				P_timestamptz(p->moved_at), P_timestamptz(p->cool_until), P_timestamptz(p->hibernate_until),
+				P_bool(p->beside_clients));
 }
 
 void

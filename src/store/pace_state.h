@@ -16,6 +16,7 @@ typedef struct PaceState
 	double		duty;			/* share of time in which a driver works: 0.02 .. 1 */
 	int			workers;		/* that may fill now */
 	int			chunk_pages;	/* to start with, in another session */
+	bool		beside_clients; /* there are clients whom we could disturb */
 	char	   *stopped_by;		/* name of the signal that stops everything, "window", "hibernation"; NULL: none */
 	char	   *reason;			/* the same in words; NULL */
 	TimestampTz stopped_since;

@@ -35,6 +35,7 @@
 #include "base/settings.h"
 #include "base/sql.h"
 #include "base/txn.h"
+#include "base/yield.h"
 #include "pace/pace.h"
 #include "store/expression.h"
 #include "store/pass.h"
@@ -439,6 +440,7 @@ check_run(Check *c, const BlockRun *run, Snapshot snapshot, TupleTableSlot *row)
 	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, row))
 	{
 		CHECK_FOR_INTERRUPTS();
+		yield_processor();
 		if (is_older(c, row))
 			continue;
 		check_row(c, row);
