@@ -16,6 +16,7 @@
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 
+#include "base/wal.h"
 #include "control/toplevel.h"
 #include "store/pace_state.h"
 
@@ -64,6 +65,8 @@ toplevel_run(const char *sql, Oid role, MemoryContext context)
 	MemoryContextDelete(scratch);
 }
 
+#define SEGMENTS_AHEAD	16		/* of WAL, for a statement that stops for nothing */
+
 /* Set a setting for the session, or with NULL set it back. */
 static void
 set(const char *name, const char *value)
@@ -80,6 +83,8 @@ toplevel_pace(int64 migration_id)
 	set("vacuum_cost_delay", slow ? GetConfigOption("autovacuum_vacuum_cost_delay", true, false) : NULL);
 	set("vacuum_cost_limit", slow ? GetConfigOption("autovacuum_vacuum_cost_limit", true, false) : NULL);
 	set("max_parallel_maintenance_workers", slow ? "0" : NULL);
+	if (slow)
+		wal_make_segments_ahead(SEGMENTS_AHEAD);
 }
 
 ErrorData *

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/settings.h"
+#include "base/wal.h"
 #include "pace/chunk.h"
 #include "pace/duty.h"
 #include "pace/latency.h"
@@ -31,6 +32,7 @@
 #define SLOWED_WAL		(512 * 1024.0)	/* and its bytes of WAL: the next commit of theirs may have to write them out */
 #define SLOWED_PAGES	32		/* with which it begins then */
 #define UNFLUSHED_WAL	(256 * 1024)	/* bytes that a driver leaves to others to write out */
+#define SEGMENTS_AHEAD	2		/* of WAL */
 
 typedef struct Driver
 {
@@ -218,6 +220,7 @@ pace_begin(const Migration *mig)
 {
 	Driver	   *d = driver_get(mig->id);
 
+	wal_make_segments_ahead(SEGMENTS_AHEAD);
 	flush_own_wal();
 	d->most = 0;
 	waited_for = false;
