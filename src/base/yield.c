@@ -15,6 +15,8 @@
 
 #define YIELD_US	100
 
+static bool wanted = true;
+
 void
 yield_processor(void)
 {
@@ -22,6 +24,8 @@ yield_processor(void)
 	instr_time	now;
 	instr_time	since;
 
+	if (!wanted)
+		return;
 	INSTR_TIME_SET_CURRENT(now);
 	since = now;
 	INSTR_TIME_SUBTRACT(since, last);
@@ -29,4 +33,10 @@ yield_processor(void)
 		return;
 	(void) sched_yield();
 	INSTR_TIME_SET_CURRENT(last);
+}
+
+void
+yield_wanted(bool yes)
+{
+	wanted = yes;
 }

@@ -11,4 +11,7 @@
  */
 extern void yield_processor(void);
 
+/* Whether it does, from now on; at first it does. */
+extern void yield_wanted(bool yes);
+
 #endif

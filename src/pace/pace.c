@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/settings.h"
 #include "base/wal.h"
+#include "base/yield.h"
 #include "pace/chunk.h"
 #include "pace/duty.h"
 #include "pace/latency.h"
@@ -220,12 +221,15 @@ pace_begin(const Migration *mig)
 {
 	Driver	   *d = driver_get(mig->id);
 
-	wal_make_segments_ahead(SEGMENTS_AHEAD);
+	/* alone, the WAL writer makes them beside us */
+	if (is_considerate(d))
+		wal_make_segments_ahead(SEGMENTS_AHEAD);
 	flush_own_wal();
 	d->most = 0;
 	waited_for = false;
 	latency_work_begin(mig->id);
 	d->wal_began = pgWalUsage.wal_bytes;
+	yield_wanted(is_considerate(d));
 	INSTR_TIME_SET_CURRENT(d->began);
 }
 
@@ -242,6 +246,7 @@ end_work(Driver *d)
 	instr_time	now;
 
 	latency_work_end();
+	yield_wanted(true);
 	if (INSTR_TIME_IS_ZERO(d->began))
 		return -1;
 	INSTR_TIME_SET_CURRENT(now);

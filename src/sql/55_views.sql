@@ -12,7 +12,7 @@ COMMENT ON FUNCTION mig.may_see(text) IS 'may the current user see texts of that
 CREATE VIEW mig.state AS
     SELECT m.id, m.name, m.schema_name AS schema, m.version_schema, m.phase, m.paused,
            CASE WHEN m.phase IN ('validating', 'ready', 'completing', 'completed') THEN 100.0
-                WHEN t.rows_total > 0 THEN least(99.9, round(100.0 * t.rows_done / t.rows_total, 1))
+                WHEN t.rows_total > 0 THEN least(99.9, round(100.0 * coalesce(t.rows_done, 0) / t.rows_total, 1))
                 ELSE 0.0 END AS percent,
            coalesce(t.rows_done, 0) AS rows_done, coalesce(t.rows_total, 0) AS rows_total,
            round(coalesce(p.by_clock, t.while_busy)::numeric) AS rows_per_second,

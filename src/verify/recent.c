@@ -12,6 +12,7 @@
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
+#include "base/yield.h"
 #include "verify/recent.h"
 
 #define PAGES_AT_ONCE 4096		/* whose LSN is read before the caller looks at the clock */
@@ -78,6 +79,7 @@ collect_blocks(Relation rel, int64 *next, int64 end, XLogRecPtr since, bool ever
 		int			visible = visible_ahead(rel, *next, &map);
 
 		CHECK_FOR_INTERRUPTS();
+		yield_processor();
 		if (visible > 0 && !(every && map_is_recent(map, since)))
 		{
 			*next += visible - 1;

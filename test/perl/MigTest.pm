@@ -35,7 +35,7 @@ sub mig_node
 	# tests hold rows of a migrating table, and so dead rows; those about that say so
 	$node->append_conf('postgresql.conf', "mig_control.on_held_horizon = 0\n");
 	# nor is a backfill to wait for a busy machine, where pacing is not the matter
-	$node->append_conf('postgresql.conf', "mig_control.throttle_$_ = -1") for qw(active_clients client_latency commit_latency io_waits);
+	$node->append_conf('postgresql.conf', "mig_control.throttle_$_ = -1") for qw(active_clients cpu client_latency commit_latency io_waits);
 	$node->append_conf('postgresql.conf', $o{conf}) if $o{conf};
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION mig_control') if $o{extension} // 1;

@@ -8,7 +8,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 # Only what a test asks for paces: the machine may be busy with others
-my $off = join "\n", map { "mig_control.throttle_$_ = -1" } qw(active_clients client_latency commit_latency io_waits dead_rows waiters disk_free wal_disk_free);
+my $off = join "\n", map { "mig_control.throttle_$_ = -1" } qw(active_clients cpu client_latency commit_latency io_waits dead_rows waiters disk_free wal_disk_free);
 my $node = mig_node('main', conf => "$off\nmig_control.max_workers = 3\nmig_control.range_pages = 64\nmig_control.batch_pages = 4\nmig_control.naptime = '60s'\n");
 my $workers = "(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'mig_control worker')";
 my $pace = "FROM mig.pace JOIN mig.migration m ON m.id = migration_id WHERE name";
@@ -39,6 +39,8 @@ sub seconds_until
 start_ok($node, 'v', 'ALTER TABLE t ALTER COLUMN a TYPE bigint USING slow(a)', '{"down": {"t.a": "a / 10"}, "throttle": {"query": "SELECT stop FROM public.flag"}}');
 my $seconds = seconds_until("SELECT phase = 'backfilling' AND rows_done > 0 AND duty = 1 AND workers = 3 AND $workers = 3 FROM mig_status('v')", 'three workers fill');
 diag(sprintf 'three workers after %.1f s', $seconds);
+# this server has kept no old segments of WAL; a commit that needs the next one would wait for 16 MB of zeros
+cmp_ok(one($node, q{SELECT count(*) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$' AND name > pg_walfile_name(pg_current_wal_insert_lsn())}), '>=', 2, 'the next segments of WAL are there');
 
 # A breach: nobody works any more; helpers go
 one($node, 'UPDATE flag SET stop = true');
@@ -73,6 +75,14 @@ cmp_ok(one($node, "SELECT chunk_pages $pace = 'v'"), '<=', 8, 'chunks are not la
 $old->quit;
 one($node, q(SELECT mig_set('v', '{"throttle": {"xmin_age": "off"}}')));
 wait_until($node, "SELECT duty = 1 AND workers = 3 AND $workers = 3 $pace = 'v'", 'no load: full number, full duty');
+
+# Processors that are not left by clients (this test's own sessions) slow it; where they are left, batches stay small beside clients, even at full duty
+one($node, q(SELECT mig_set('v', '{"throttle": {"cpu": 0.001}}')));
+wait_until($node, "SELECT duty < 0.03 AND workers = 1 AND beside_clients AND readings -> 'cpu' ->> 'utilisation' > '1' $pace = 'v'", 'over its share of the processors: hardly any duty');
+one($node, q(SELECT mig_set('v', '{"throttle": {"cpu": 1000}}')));
+wait_until($node, "SELECT duty = 1 AND workers = 3 AND beside_clients AND chunk_pages = 1 $pace = 'v'", 'enough of them: full duty, but small batches');
+one($node, q(SELECT mig_set('v', '{"throttle": {"cpu": "off"}}')));
+wait_until($node, "SELECT duty = 1 AND NOT beside_clients AND chunk_pages > 1 $pace = 'v'", 'large ones where it does not care for clients');
 
 # One worker, by option
 one($node, q(SELECT mig_set('v', '{"workers": 1}')));

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # Only what a test asks for paces
-my $off = join "\n", map { "mig_control.throttle_$_ = -1" } qw(active_clients client_latency commit_latency io_waits dead_rows waiters disk_free wal_disk_free replica_lag_bytes slot_wal);
+my $off = join "\n", map { "mig_control.throttle_$_ = -1" } qw(active_clients cpu client_latency commit_latency io_waits dead_rows waiters disk_free wal_disk_free replica_lag_bytes slot_wal);
 my $node = mig_node('primary', init => [ allows_streaming => 1 ], conf => "$off\nmig_control.worker = off\n");
 my $pace = "FROM mig.pace JOIN mig.migration m ON m.id = migration_id WHERE name";
 
