@@ -18,7 +18,7 @@
 
 #include "base/wal.h"
 #include "control/toplevel.h"
-#include "store/pace_state.h"
+#include "pace/pace.h"
 
 /* Run one statement. */
 static void
@@ -77,8 +77,8 @@ set(const char *name, const char *value)
 void
 toplevel_pace(int64 migration_id)
 {
-	PaceState  *state = pace_state_get(migration_id);
-	bool		slow = state && (state->duty < 1 || state->beside_clients || state->stopped_by);
+	Migration  *mig = migration_by_id(migration_id);
+	bool		slow = mig && pace_is_considerate(mig);
 
 	set("vacuum_cost_delay", slow ? GetConfigOption("autovacuum_vacuum_cost_delay", true, false) : NULL);
 	set("vacuum_cost_limit", slow ? GetConfigOption("autovacuum_vacuum_cost_limit", true, false) : NULL);

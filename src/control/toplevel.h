@@ -11,8 +11,8 @@
 extern void toplevel_run(const char *sql, Oid role, MemoryContext context);
 
 /*
- * Maintenance commands of this session take, from now on, one process and the pauses that autovacuum takes, if a migration's drivers are slowed down by what
- * others do, or else what the server allows.
+ * Maintenance commands of this session take, from now on, one process and the pauses that autovacuum takes, if they are to be considerate of clients (pace/pace.h),
+ * or else what the server allows; then WAL is made ahead, too.
  */
 extern void toplevel_pace(int64 migration_id);
 

@@ -15,8 +15,8 @@ extern void clients_watch(const Migration *mig, bool again);
 extern List *clients_tables(int64 migration_id);	/* the tables that it changes, then their partitions and children */
 extern List *clients_views(int64 migration_id); /* the new version's views of these tables */
 
-/* Is a row a of pg_stat_get_activity() another session's, a client's, and not one that drives or waits for migrations? */
+/* Is a row a of pg_stat_get_activity() another session's, a client's, and not one that calls or watches us? */
 #define CLIENTS_A "a.backend_type IN ('client backend', 'parallel worker') AND a.pid <> pg_backend_pid()" \
-	" AND a.query !~* '^\\s*CALL\\s+(pg_catalog\\s*\\.\\s*)?mig_(run|tick|wait)\\M'"
+	" AND a.query !~* '^\\s*(CALL|SELECT(\\s+\\*\\s+FROM)?)\\s+(pg_catalog\\s*\\.\\s*)?mig(_|\\s*\\.)'"
 
 #endif

@@ -383,7 +383,7 @@ decide(Look *l, int most)
 		return;
 	}
 	read_signals(l);
-	p->beside_clients = l->busiest >= 0 && clients_are_there(&l->context);
+	p->beside_clients = clients_are_there(&l->context);
 	p->readings = readings_json(l);
 	p->reason = NULL;
 	if (is_critical(l))

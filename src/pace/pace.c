@@ -45,6 +45,7 @@ typedef struct Driver
 	bool		beside_clients;
 	int			workers;
 	int			workers_allowed;	/* by option or setting */
+	bool		unpaced;		/* by option */
 	int			batch;			/* option: most pages of a chunk; 0: by itself */
 	int			step_no;		/* of the law */
 	ChunkLaw	law;
@@ -84,6 +85,15 @@ driver_get(int64 migration_id)
 	return d;
 }
 
+/* Is a migration to go at full speed, whatever others notice? */
+static bool
+is_unpaced(const Migration *mig)
+{
+	char	   *throttle = option_text(mig->in_effect, "throttle");
+
+	return throttle && strcmp(throttle, "false") == 0;
+}
+
 /* A migration's options as far as they are about pace. */
 static void
 read_options(Driver *d, const Migration *mig)
@@ -92,6 +102,7 @@ read_options(Driver *d, const Migration *mig)
 	char	   *batch = option_text(mig->in_effect, "batch");
 
 	d->workers_allowed = workers ? Max(atoi(workers), 1) : mig_max_workers;
+	d->unpaced = is_unpaced(mig);
 	d->batch = batch ? Max(atoi(batch), 1) : 0;
 }
 
@@ -159,11 +170,11 @@ rests_until(const Driver *d, TimestampTz now)
 	return d->held_from > now ? rested : Max(rested, d->held_until);
 }
 
-/* Would others notice large chunks? */
+/* Is this driver to see to it that others notice little? */
 static bool
 is_considerate(const Driver *d)
 {
-	return d->duty < 1 || d->beside_clients;
+	return !d->unpaced && (d->duty < 1 || d->beside_clients);
 }
 
 /* Begin with the first size: a small one where others would notice. */
@@ -221,10 +232,11 @@ pace_begin(const Migration *mig)
 {
 	Driver	   *d = driver_get(mig->id);
 
-	/* alone, the WAL writer makes them beside us */
+	/* alone, we leave both to the WAL writer, which works beside us */
 	if (is_considerate(d))
 		wal_make_segments_ahead(SEGMENTS_AHEAD);
-	flush_own_wal();
+	if (d->beside_clients)
+		flush_own_wal();
 	d->most = 0;
 	waited_for = false;
 	latency_work_begin(mig->id);
@@ -320,6 +332,14 @@ pace_asleep(int64 migration_id)
 	TimestampTz wake = driver_get(migration_id)->wake;
 
 	return clock_to_come(now, wake, LONGEST_NAP_MS);
+}
+
+bool
+pace_is_considerate(const Migration *mig)
+{
+	PaceState  *p = pace_state_get(mig->id);
+
+	return p && !is_unpaced(mig) && (p->stopped_by || p->duty < 1 || p->beside_clients);
 }
 
 int

@@ -34,6 +34,7 @@ extern void pace_hold(int64 migration_id, long ms);	/* this driver does nothing 
 extern void pace_waits_for(int64 migration_id, const char *what);	/* this driver waits for something of that name (a constant), no signal; NULL: no more */
 extern void pace_wake(int64 migration_id, double ms);	/* it is of no use to drive the migration before so long */
 extern bool pace_asleep(int64 migration_id);	/* is that moment still to come? */
+extern bool pace_is_considerate(const Migration *mig);	/* is what works for it at a stretch (VACUUM, an index build) to see to it that others notice little? */
 extern int	pace_workers(const Migration *mig);	/* how many workers may fill now */
 extern long pace_nap_ms(long ms);	/* how long a driver naps that would nap for ms, but has migrations that rest or stand still: to the first's turn */
 

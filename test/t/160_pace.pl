@@ -81,8 +81,9 @@ one($node, q(SELECT mig_set('v', '{"throttle": {"cpu": 0.001}}')));
 wait_until($node, "SELECT duty < 0.03 AND workers = 1 AND beside_clients AND readings -> 'cpu' ->> 'utilisation' > '1' $pace = 'v'", 'over its share of the processors: hardly any duty');
 one($node, q(SELECT mig_set('v', '{"throttle": {"cpu": 1000}}')));
 wait_until($node, "SELECT duty = 1 AND workers = 3 AND beside_clients AND chunk_pages = 1 $pace = 'v'", 'enough of them: full duty, but small batches');
-one($node, q(SELECT mig_set('v', '{"throttle": {"cpu": "off"}}')));
-wait_until($node, "SELECT duty = 1 AND NOT beside_clients AND chunk_pages > 1 $pace = 'v'", 'large ones where it does not care for clients');
+one($node, q(SELECT mig_set('v', '{"throttle": false}')));
+wait_until($node, "SELECT duty = 1 AND beside_clients AND chunk_pages > 1 $pace = 'v'", 'large ones where it is not to care for them');
+one($node, q(SELECT mig_set('v', '{"throttle": null}')));
 
 # One worker, by option
 one($node, q(SELECT mig_set('v', '{"workers": 1}')));
