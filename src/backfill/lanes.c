@@ -131,7 +131,7 @@ lay_last_pass(Task *task, Relation rel, const Task *former)
 	task->first_lane = task->lanes;
 }
 
-/* Lock ranges that nobody has: a large one, or small ones of as many pages, and no more than this worker's share of what is left. */
+/* Lock ranges that nobody has: a large one, or small ones of no more pages, and no more than this worker's share of what is left. */
 static void
 claim_ranges(Held *held)
 {
@@ -149,7 +149,7 @@ claim_ranges(Held *held)
 	{
 		Range	   *range = lfirst(lc);
 
-		if (nclaimed > 0 && pages <= 0)
+		if (nclaimed > 0 && range->end_block - range->first_block > pages)
 			return;
 		if (!advisory_lock(MIG_LOCK_RANGE, range->id, ExclusiveLock, true, true))
 			continue;

@@ -16,7 +16,8 @@ extern List *clients_tables(int64 migration_id);	/* the tables that it changes, 
 extern List *clients_views(int64 migration_id); /* the new version's views of these tables */
 
 /* Is a row a of pg_stat_get_activity() another session's, a client's, and not one that calls or watches us? */
-#define CLIENTS_A "a.backend_type IN ('client backend', 'parallel worker') AND a.pid <> pg_backend_pid()" \
+#define CLIENTS_A "(a.backend_type = 'client backend' OR (a.backend_type = 'parallel worker'" \
+	" AND (SELECT l.backend_type = 'client backend' FROM pg_stat_get_activity(a.leader_pid) l))) AND a.pid <> pg_backend_pid()" \
 	" AND a.query !~* '^\\s*(CALL|SELECT(\\s+\\*\\s+FROM)?)\\s+(pg_catalog\\s*\\.\\s*)?mig(_|\\s*\\.)'"
 
 #endif
