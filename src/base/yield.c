@@ -18,25 +18,36 @@
 static bool wanted = true;
 
 void
+yield_wanted(bool yes)
+{
+	wanted = yes;
+}
+
+/* Microseconds between two moments. */
+static uint64
+us_between(instr_time from, instr_time to)
+{
+	INSTR_TIME_SUBTRACT(to, from);
+	return INSTR_TIME_GET_MICROSEC(to);
+}
+
+/*
+ * For as long as others have had the processor, it is ours then: where all processors are busy all the time it would come back for a tenth of a millisecond now
+ * and then, and what we have locked would stay so.
+ */
+void
 yield_processor(void)
 {
-	static instr_time last;
+	static instr_time last;		/* when we had it back */
+	static uint64 ours = YIELD_US;	/* for so long, from then on */
 	instr_time	now;
-	instr_time	since;
 
 	if (!wanted)
 		return;
 	INSTR_TIME_SET_CURRENT(now);
-	since = now;
-	INSTR_TIME_SUBTRACT(since, last);
-	if (INSTR_TIME_GET_MICROSEC(since) < YIELD_US)
+	if (us_between(last, now) < ours)
 		return;
 	(void) sched_yield();
 	INSTR_TIME_SET_CURRENT(last);
-}
-
-void
-yield_wanted(bool yes)
-{
-	wanted = yes;
+	ours = Max(us_between(now, last), YIELD_US);
 }
