@@ -14,6 +14,7 @@
 #include "portability/instr_time.h"
 
 #define YIELD_US	100
+#define OUR_SHARE	8			/* we have the processor for such a part of the time that others had it */
 
 static bool wanted = true;
 
@@ -32,7 +33,7 @@ us_between(instr_time from, instr_time to)
 }
 
 /*
- * For as long as others have had the processor, it is ours then: where all processors are busy all the time it would come back for a tenth of a millisecond now
+ * The longer others have had it, the longer we have it then: where all processors are busy all the time it would come back for a tenth of a millisecond now
  * and then, and what we have locked would stay so.
  */
 void
@@ -49,5 +50,5 @@ yield_processor(void)
 		return;
 	(void) sched_yield();
 	INSTR_TIME_SET_CURRENT(last);
-	ours = Max(us_between(now, last), YIELD_US);
+	ours = Max(us_between(now, last) / OUR_SHARE, YIELD_US);
 }
