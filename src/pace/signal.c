@@ -47,7 +47,7 @@ const Signal signals[] = {
 	"the query of options.throttle", read_query, .yes_or_no = true},
 	{"active_clients", SIGNAL_GRADUAL, SIGNAL_COUNT, false, false, 4, OFF,
 	"client sessions at work, per core", read_active_clients},
-	{"cpu", SIGNAL_GRADUAL, SIGNAL_COUNT, false, false, 0.8, OFF,
+	{"cpu", SIGNAL_GRADUAL, SIGNAL_COUNT, false, false, 0.6, OFF,
 	"share that migrations take of the processors' time that clients leave", read_cpu},
 	{"wal_rate", SIGNAL_GRADUAL, SIGNAL_BYTES, false, true, OFF, OFF,
 	"WAL written per second, by all", read_wal_rate},
