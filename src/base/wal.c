@@ -16,9 +16,10 @@
 #include "base/wal.h"
 
 void
-wal_make_segments_ahead(int segments)
+wal_make_ahead(int64 bytes)
 {
-	static XLogSegNo made = 0;
+	static XLogSegNo made = 0;	/* the last that is there */
+	XLogSegNo	segments = Max(bytes / wal_segment_size, 1);
 	XLogSegNo	segment;
 
 	XLByteToSeg(GetXLogInsertRecPtr(), segment, wal_segment_size);

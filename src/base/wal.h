@@ -5,7 +5,7 @@
 #ifndef MIG_WAL_H
 #define MIG_WAL_H
 
-/* Make the next so many segments of WAL, unless they are there. Outside of critical sections; raises where there is no room on disk. */
-extern void wal_make_segments_ahead(int segments);
+/* Make the segments of WAL that so many bytes need, one at least, unless they are there. Outside of critical sections; raises where there is no room on disk. */
+extern void wal_make_ahead(int64 bytes);
 
 #endif

@@ -65,7 +65,7 @@ toplevel_run(const char *sql, Oid role, MemoryContext context)
 	MemoryContextDelete(scratch);
 }
 
-#define SEGMENTS_AHEAD	16		/* of WAL, for a statement that stops for nothing */
+#define WAL_AHEAD	(256 * 1024 * 1024)	/* bytes, for a statement that stops for nothing */
 
 /* Set a setting for the session, or with NULL set it back. */
 static void
@@ -84,7 +84,7 @@ toplevel_pace(int64 migration_id)
 	set("vacuum_cost_limit", slow ? GetConfigOption("autovacuum_vacuum_cost_limit", true, false) : NULL);
 	set("max_parallel_maintenance_workers", slow ? "0" : NULL);
 	if (slow)
-		wal_make_segments_ahead(SEGMENTS_AHEAD);
+		wal_make_ahead(WAL_AHEAD);
 }
 
 ErrorData *

@@ -33,7 +33,7 @@
 #define SLOWED_WAL		(512 * 1024.0)	/* and its bytes of WAL: the next commit of theirs may have to write them out */
 #define SLOWED_PAGES	32		/* with which it begins then */
 #define UNFLUSHED_WAL	(256 * 1024)	/* bytes that a driver leaves to others to write out */
-#define SEGMENTS_AHEAD	2		/* of WAL */
+#define WAL_AHEAD		(32 * 1024 * 1024)	/* bytes for which segments are made */
 
 typedef struct Driver
 {
@@ -234,7 +234,7 @@ pace_begin(const Migration *mig)
 
 	/* alone, we leave both to the WAL writer, which works beside us */
 	if (is_considerate(d))
-		wal_make_segments_ahead(SEGMENTS_AHEAD);
+		wal_make_ahead(WAL_AHEAD);
 	if (d->beside_clients)
 		flush_own_wal();
 	d->most = 0;
