@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "access/xlog.h"
@@ -14,6 +15,17 @@
 #include "miscadmin.h"
 
 #include "base/wal.h"
+
+#define ROOM	4				/* times as much has to be free: what is only a courtesy is not to fill a disk, nor to fail because of it */
+
+/* Is there plenty of room for so many bytes? */
+static bool
+has_room(int64 bytes)
+{
+	struct statvfs disk;
+
+	return statvfs(XLOGDIR, &disk) == 0 && (double) disk.f_bavail * disk.f_frsize > (double) bytes * ROOM;
+}
 
 void
 wal_make_ahead(int64 bytes)
@@ -23,6 +35,8 @@ wal_make_ahead(int64 bytes)
 	XLogSegNo	segment;
 
 	XLByteToSeg(GetXLogInsertRecPtr(), segment, wal_segment_size);
+	if (made >= segment + segments || !has_room(segments * wal_segment_size))
+		return;
 	for (made = Max(made, segment); made < segment + segments; made++)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -18,6 +18,6 @@ extern List *clients_views(int64 migration_id); /* the new version's views of th
 /* Is a row a of pg_stat_get_activity() another session's, a client's, and not one that calls or watches us? */
 #define CLIENTS_A "(a.backend_type = 'client backend' OR (a.backend_type = 'parallel worker'" \
 	" AND (SELECT l.backend_type = 'client backend' FROM pg_stat_get_activity(a.leader_pid) l))) AND a.pid <> pg_backend_pid()" \
-	" AND a.query !~* '^\\s*(CALL|SELECT(\\s+\\*\\s+FROM)?)\\s+(pg_catalog\\s*\\.\\s*)?mig(_|\\s*\\.)'"
+	" AND a.query !~* '^\\s*(CALL|SELECT(\\s+\\*\\s+FROM)?)\\s+(pg_catalog\\s*\\.\\s*)?mig(_\\w+\\s*\\(|\\s*\\.)'"
 
 #endif
