@@ -34,7 +34,7 @@ typedef struct Activity
 } Activity;
 
 /*
- * Clients at work are those that use, or wait for, the machine: not those that wait for a lock or sleep. A vacuum's query text is the autovacuum
+ * Clients at work are those that use, or wait for, the machine: not those that wait for a lock or sleep, nor those that call or watch us, which would slow what they ask for. A vacuum's query text is the autovacuum
  * worker's own.
  */
 static const char activity_sql[] =
@@ -42,7 +42,7 @@ static const char activity_sql[] =
 " coalesce(bool_or(client AND (active OR state_change > clock_timestamp() - interval '5 s')), false)"
 " FROM (SELECT *, client AND active AND coalesce(wait_event_type NOT IN ('Activity', 'Client', 'Extension', 'Lock', 'Timeout'), true) AS at_work"
 " FROM (SELECT a.wait_event_type, a.wait_event, a.state_change, a.state IN ('active', 'fastpath function call') AS active,"
-" " CLIENTS_A " AS client,"
+" " CLIENTS_A " AND a.query !~* '^\\s*SELECT(\\s+\\*\\s+FROM)?\\s+mig(_\\w+\\s*\\(|\\s*\\.)' AS client,"
 " CASE WHEN a.backend_type = 'autovacuum worker' AND a.query LIKE '%(to prevent wraparound)'"
 " THEN (SELECT p.pid FROM pg_stat_get_progress_info('VACUUM') p WHERE p.pid = a.pid AND p.datid = a.datid"
 " AND p.relid IN (SELECT unnest(ARRAY[c.oid, c.reltoastrelid]) FROM pg_class c WHERE c.oid = $1)) END AS vacuum"
